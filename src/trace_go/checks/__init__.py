@@ -1,0 +1,1 @@
+"""Anomaly detectors: one file, one ID, one page. Discovered, never listed."""

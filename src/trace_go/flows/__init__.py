@@ -1,0 +1,1 @@
+"""From packet columns to flows: grouping, timing, reassembly of stream heads."""

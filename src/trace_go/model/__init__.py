@@ -1,0 +1,1 @@
+"""The nouns of trace-go. Imports the standard library and NumPy only."""

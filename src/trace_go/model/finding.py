@@ -1,0 +1,72 @@
+"""Findings and the verdict."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trace_go.model.evidence import Confidence, Evidence
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        """0 is worst."""
+        return list(Severity).index(self)
+
+
+class Audience(StrEnum):
+    DEVELOPER = "developer"
+    OPERATOR = "operator"
+    """who runs the mirror, proxy or network"""
+    SECURITY = "security"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    text: str
+    """one sentence"""
+    command: str | None = None
+    """a shell command that does it, where one exists"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    id: str
+    """the check's ID"""
+    severity: Severity
+    confidence: Confidence
+    audience: Audience
+    title: str
+    detail: str
+    evidence: tuple[Evidence, ...]
+    remedy: Remedy
+    subject: str
+    """what it is about (host, flow, module): with the id it makes the key"""
+    requests: tuple[int, ...] = ()
+    """ids of ledger rows it explains"""
+    cause_rank: int = 100
+    """order among causes of a failure: lower stops the command earlier"""
+
+    @property
+    def key(self) -> str:
+        """Stable across runs: same check, same subject."""
+        return f"{self.id}:{self.subject}"
+
+
+class VerdictStatus(StrEnum):
+    OK = "ok"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    SUSPICIOUS = "suspicious"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    status: VerdictStatus
+    summary: str
+    causes: tuple[str, ...]
+    """finding keys, ranked"""
+    fix: tuple[Remedy, ...]

@@ -1,0 +1,129 @@
+"""A flow: one transport conversation with everything seen on it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trace_go.model.http import Exchange
+from trace_go.model.tls import TlsSession
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    NO_ANSWER = "timeout"
+    """SYN (or UDP request) never answered"""
+    REFUSED = "refused"
+    """RST in answer to the SYN"""
+    UNREACHABLE = "unreachable"
+    """an ICMP error answered"""
+    RESET = "reset"
+    """RST by the server or an on-path device before the conversation ended well"""
+    CLOSED_IN_HANDSHAKE = "closed-in-handshake"
+    REJECTED_CERTIFICATE = "rejected-certificate"
+    REFUSED_HANDSHAKE = "refused-handshake"
+    """a TLS alert ended the handshake for another reason than the certificate"""
+    NOT_TLS = "not-tls"
+    SILENT = "silent-after-hello"
+    """the peer acknowledged nothing or said nothing after the ClientHello or request"""
+    TUNNEL_REFUSED = "tunnel-refused"
+    IDLE = "idle"
+    """opened and closed without a request; normal for go's extra connections"""
+    OPEN = "open"
+    """still open when the capture ended"""
+    PARTIAL = "partial"
+    """the start is not in the capture"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    ip: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    packet: int
+    time_ns: int
+    from_client: bool
+    ttl: int
+    """hop limit of the RST"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tunnel:
+    """HTTP CONNECT through a forward proxy (RFC 9110 §9.3.6)."""
+
+    authority: str
+    status: int | None
+    reason: str
+    request_packet: int
+    request_ns: int
+    response_packet: int
+    response_ns: int
+    user_agent: str | None
+    has_credentials: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """Times are packet times in ns since 1970, 0 = not seen; packet numbers from 1, 0 = not seen."""
+
+    id: int
+    transport: str
+    """`tcp` or `udp`"""
+    client: Endpoint
+    server: Endpoint
+    file: int
+    first_packet: int
+    last_packet: int
+    start_ns: int
+    end_ns: int
+    packets_up: int
+    packets_down: int
+    bytes_up: int
+    """payload bytes, retransmissions counted each time"""
+    bytes_down: int
+    retransmissions_up: int
+    retransmissions_down: int
+    syn_packet: int
+    syn_count: int
+    syn_ns: int
+    syn_ack_packet: int
+    syn_ack_ns: int
+    syn_ack_ttl: int
+    first_up_ns: int
+    """first payload byte of the client"""
+    first_down_ns: int
+    last_down_ns: int
+    last_up_ns: int
+    fin_from_client: bool
+    fin_from_server: bool
+    reset: Reset | None
+    icmp: str | None
+    """text of the ICMP error that quotes this flow"""
+    icmp_packet: int
+    outcome: Outcome
+    protocol: str
+    """`tls`, `http`, `dns`, `ssh`, `quic`, `dot` or empty"""
+    tls: TlsSession | None
+    tunnel: Tunnel | None
+    exchanges: tuple[Exchange, ...]
+    process: str | None
+    """`go (1234)` when the command's process table showed it"""
+
+    @property
+    def name(self) -> str | None:
+        """The host name the client meant, from the strongest sign on the wire."""
+        if self.tls and self.tls.hello and self.tls.hello.sni:
+            return self.tls.hello.sni.rstrip(".").lower()
+        if self.tunnel:
+            return self.tunnel.authority.rsplit(":", 1)[0].strip("[]").lower()
+        return self.exchanges[0].host.rsplit(":", 1)[0].strip("[]").lower() if self.exchanges else None
+
+    @property
+    def connect_s(self) -> float | None:
+        return (self.syn_ack_ns - self.syn_ns) / 1e9 if self.syn_ns and self.syn_ack_ns else None
+
+    @property
+    def tls_s(self) -> float | None:
+        tls = self.tls
+        return (tls.established_ns - tls.hello_ns) / 1e9 if tls and tls.hello_ns and tls.established_ns else None

@@ -1,0 +1,117 @@
+"""What the go command says of itself: its environment, its log, and the plan that GOPROXY means."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """One `# get URL` pair of the -x log (cmd/go/internal/web). Redirect hops and repeats are not printed by go."""
+
+    url: str
+    status: int | None
+    reason: str
+    elapsed_s: float | None
+    """until the response headers, redirects included"""
+    error: str | None
+    line: int
+    """line of the end (or of the start, when it never ended)"""
+    start_line: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VcsCommand:
+    """One git (hg, svn …) command of the -x log."""
+
+    command: str
+    directory: str
+    elapsed_s: float | None
+    line: int
+    remote: str | None
+    """repository URL where the log shows it"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http2Exchange:
+    """One HTTP/2 stream of the http2debug log."""
+
+    connection: str
+    """framer address: tells connections of one process apart"""
+    remote: str | None
+    """`ip:port`; the forward proxy's when CONNECT is used"""
+    stream: int
+    method: str
+    url: str
+    user_agent: str | None
+    referer: str | None
+    status: int | None
+    location: str | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoError:
+    """One error line of the go command."""
+
+    text: str
+    line: int
+    module: str | None
+    version: str | None
+    url: str | None
+    kind: str
+    """see gocmd.messages: `unknown-authority`, `connection-refused`, `status`, …, `other`"""
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoLog:
+    fetches: tuple[Fetch, ...] = ()
+    vcs: tuple[VcsCommand, ...] = ()
+    http2: tuple[Http2Exchange, ...] = ()
+    errors: tuple[GoError, ...] = ()
+    downloading: tuple[tuple[str, str, int], ...] = ()
+    """`go: downloading MODULE VERSION` with the line"""
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoAccount:
+    """Everything the command and its environment told us; empty fields when they did not."""
+
+    argv: tuple[str, ...] = ()
+    exit_code: int | None = None
+    started_ns: int = 0
+    ended_ns: int = 0
+    go_env: dict[str, str] = field(default_factory=dict)
+    """`go env -json`"""
+    go_env_changed: tuple[str, ...] = ()
+    process_env: dict[str, str] = field(default_factory=dict)
+    """the proxy, trust and GO* variables of the command's environment, secrets masked"""
+    log: GoLog = GoLog()
+    log_text_kept: bool = False
+    notes: tuple[str, ...] = ()
+
+    @property
+    def present(self) -> bool:
+        return bool(self.go_env or self.log.lines or self.argv)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyEntry:
+    """One entry of GOPROXY with the separator that follows it (cmd/go/internal/modfetch/proxy.go)."""
+
+    url: str
+    """`https://…`, `direct` or `off`"""
+    falls_through_on: str
+    """`not-found` after a comma, `any` after a bar, `end` for the last"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownHost:
+    name: str
+    """host name, or a suffix pattern `*.example.com`"""
+    role: str
+    """`mirror`, `checksum-db`, `cdn`, `origin`, `forward-proxy`"""
+    label: str
+    source: str
+    """`built in`, `trace-go.toml` or `GOPROXY`"""

@@ -1,0 +1,58 @@
+"""HTTP nouns shared by clear HTTP/1, decrypted traffic and go's own log."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequestHead:
+    method: str
+    target: str
+    """as sent: origin form, absolute form or authority form"""
+    version: str
+    headers: tuple[tuple[str, str], ...]
+    """names in lower case; values latin-1 decoded, as sent"""
+    head_bytes: int
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpResponseHead:
+    status: int
+    reason: str
+    version: str
+    headers: tuple[tuple[str, str], ...]
+    head_bytes: int
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """One request with its answer, seen in clear. Secrets in URLs and headers are already masked."""
+
+    method: str
+    url: str
+    host: str
+    status: int | None
+    """None: no answer seen"""
+    reason: str
+    location: str | None
+    user_agent: str | None
+    server: str | None
+    content_type: str | None
+    via: str | None
+    referer: str | None
+    proxied: bool
+    """absolute-form request: the peer is a forward proxy"""
+    has_credentials: bool
+    """userinfo, Authorization or Proxy-Authorization was sent in clear"""
+    request_packet: int
+    request_ns: int
+    response_packet: int
+    """0 when no answer was seen"""
+    response_ns: int
+    body_bytes: int
+    """body bytes of the response announced or counted; -1 unknown"""

@@ -1,0 +1,129 @@
+"""The ledger: one row per module request, with the hops that it took."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trace_go.model.evidence import Confidence, Evidence, Visibility
+
+
+class Role(StrEnum):
+    CLIENT = "client"
+    RESOLVER = "resolver"
+    FORWARD_PROXY = "forward-proxy"
+    INTERCEPTOR = "interceptor"
+    MIRROR = "mirror"
+    CHECKSUM_DB = "checksum-db"
+    CDN = "cdn"
+    ORIGIN = "origin"
+
+
+class HandledBy(StrEnum):
+    DIRECT = "direct"
+    MIRROR = "mirror"
+    MITM = "mitm"
+    CHECKSUM_DB = "checksum-db"
+    NONE = "none"
+    """nobody answered"""
+    UNKNOWN = "unknown"
+    """the input does not show it"""
+
+
+class Artifact(StrEnum):
+    LIST = "list"
+    LATEST = "latest"
+    INFO = "info"
+    MOD = "mod"
+    ZIP = "zip"
+    GO_GET = "go-get"
+    GIT = "git"
+    SUMDB_SUPPORTED = "sumdb-supported"
+    SUMDB_LOOKUP = "sumdb-lookup"
+    SUMDB_TILE = "sumdb-tile"
+    SUMDB_LATEST = "sumdb-latest"
+    TOOLCHAIN = "toolchain"
+    CONNECTION = "connection"
+    """a connection whose requests the input does not show"""
+    OTHER = "other"
+
+
+class Stage(StrEnum):
+    """Where a request broke, in the order a request goes."""
+
+    DNS = "dns"
+    CONNECT = "connect"
+    PROXY = "proxy"
+    TLS = "tls"
+    RESPONSE = "response"
+    STATUS = "status"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    role: Role
+    host: str | None
+    ip: str | None
+    flow: int | None
+    """flow id"""
+    label: str = ""
+    """known name of the party, e.g. `Go module mirror`"""
+    visibility: Visibility = Visibility.SEEN
+    broken: bool = False
+    """the request broke here"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    stage: Stage
+    kind: str
+    """kebab-case: `nxdomain`, `no-syn-ack`, `refused`, `unknown-authority`, `status-403`, …"""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTimings:
+    """Seconds; None where not observable. Connection stages belong to the flow the request used."""
+
+    dns_s: float | None = None
+    connect_s: float | None = None
+    tunnel_s: float | None = None
+    tls_s: float | None = None
+    response_s: float | None = None
+    """from sending the request to the response headers; of a row without URL, None"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    id: int
+    url: str | None
+    module: str | None
+    version: str | None
+    artifact: Artifact
+    attempt: int
+    """1 for the first GOPROXY entry asked for this artifact, 2 for the next, …"""
+    repeats: int
+    """further sendings of the same request on the wire that go does not log"""
+    proxy_entry: str | None
+    """the GOPROXY entry this belongs to"""
+    next_entry: str | None
+    """why the next entry of GOPROXY was or was not tried; None when there is nothing to say"""
+    status: int | None
+    status_text: str
+    redirects: tuple[str, ...]
+    """URLs of `Location` answers on the way"""
+    handled_by: HandledBy
+    claims_to_be: str | None
+    hops: tuple[Hop, ...]
+    timings: RequestTimings
+    bytes_up: int | None
+    bytes_down: int | None
+    failure: Failure | None
+    visibility: Visibility
+    """of the request itself (its URL)"""
+    confidence: Confidence
+    evidence: tuple[Evidence, ...]
+    start_ns: int = 0
+
+    @property
+    def failed(self) -> bool:
+        return self.failure is not None

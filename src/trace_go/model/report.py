@@ -1,0 +1,65 @@
+"""The result of one analysis: what `pipeline.analyse` returns, checks read and reporters draw. Picklable."""
+
+from dataclasses import dataclass
+
+from trace_go.model.chain import Judgement
+from trace_go.model.dns import Lookup
+from trace_go.model.evidence import Visibility
+from trace_go.model.finding import Finding, Verdict
+from trace_go.model.flow import Flow
+from trace_go.model.go import GoAccount
+from trace_go.model.ledger import Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureFile:
+    name: str
+    format: str
+    """`pcap`, `pcapng`, `pcap+gzip`, …"""
+    link_types: tuple[str, ...]
+    packets: int
+    bytes: int
+    """captured bytes of packets"""
+    first_ns: int
+    last_ns: int
+    truncated_packets: int
+    """packets cut by the snap length"""
+    drops: int | None
+    """packets the capturing system says it lost; None when it does not say"""
+    problem: str | None
+    """why reading stopped before the end, or what was skipped"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeing:
+    """One line of `visibility`: a kind of fact and whether this input shows it."""
+
+    fact: str
+    visibility: Visibility
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """Everything known before judging: the input of every check."""
+
+    files: tuple[CaptureFile, ...]
+    flows: tuple[Flow, ...]
+    """indexed by Flow.id"""
+    lookups: tuple[Lookup, ...]
+    judgements: tuple[Judgement, ...]
+    account: GoAccount
+    requests: tuple[Request, ...]
+    """indexed by Request.id"""
+    seeing: tuple[Seeing, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    tool_version: str
+    case: Case
+    findings: tuple[Finding, ...]
+    """selected ones, worst first"""
+    suppressed: int
+    """findings that --ignore or the configuration hid"""
+    verdict: Verdict

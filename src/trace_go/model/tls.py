@@ -1,0 +1,147 @@
+"""TLS nouns: hellos, certificates, alerts and one TLS conversation as seen from the outside."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from trace_go.model.evidence import Visibility
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientHello:
+    """A ClientHello less what differs in every connection (random, session id, key share values), so equal ones are shared."""
+
+    legacy_version: int
+    cipher_suites: tuple[int, ...]
+    compression_methods: tuple[int, ...]
+    extension_types: tuple[int, ...]
+    """in wire order, GREASE included"""
+    sni: str | None
+    """host_name of server_name (RFC 6066 §3): ASCII, other bytes as backslash escapes; None when absent"""
+    alpn: tuple[str, ...]
+    versions: tuple[int, ...]
+    """supported_versions, or (legacy_version,) when that extension is absent; GREASE included"""
+    groups: tuple[int, ...]
+    key_shares: tuple[int, ...]
+    """groups for which a key share is offered"""
+    signature_algorithms: tuple[int, ...]
+    unknown_extensions: tuple[tuple[int, bytes], ...]
+    """extensions this reader does not decode"""
+    session_id_length: int
+    ja3: str
+    """MD5, 32 hex digits"""
+    ja4: str
+    oddities: tuple[str, ...]
+    """what an endpoint would refuse and an observer records"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerHello:
+    legacy_version: int
+    version: int
+    """selected version: supported_versions when present, else legacy_version"""
+    random: bytes
+    cipher_suite: int
+    extension_types: tuple[int, ...]
+    alpn: str | None
+    """only in clear up to TLS 1.2"""
+    group: int | None
+    hello_retry: bool
+    """a HelloRetryRequest (RFC 8446 §4.1.3)"""
+    ja3s: str
+    oddities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    level: int
+    description: int
+    """-1 when encrypted"""
+    from_client: bool
+    packet: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """What we tell of a certificate. `der` is the truth; fields are None or empty when it does not parse (`problem` says why)."""
+
+    der: bytes
+    sha256: str
+    """hex"""
+    subject: str
+    """RFC 4514 string"""
+    issuer: str
+    subject_cn: str | None
+    issuer_cn: str | None
+    issuer_o: str | None
+    names: tuple[str, ...]
+    """DNS names and IP addresses of subjectAltName"""
+    not_before: datetime | None
+    not_after: datetime | None
+    serial: str
+    """hex"""
+    key: str
+    """`ECDSA P-256`, `RSA 2048`, `Ed25519`, …"""
+    signature: str
+    """signature hash and kind, e.g. `ecdsa-with-SHA256`"""
+    spki_sha256: str
+    is_ca: bool
+    self_issued: bool
+    """subject equals issuer"""
+    signed_by_own_key: bool
+    """the signature verifies under the certificate's own public key"""
+    has_sct: bool
+    problem: str | None = None
+
+
+class TlsState(StrEnum):
+    """How far the handshake was seen to go."""
+
+    CLIENT_HELLO = "client-hello"
+    SERVER_HELLO = "server-hello"
+    ESTABLISHED = "established"
+    REFUSED_BY_CLIENT = "refused-by-client"
+    REFUSED_BY_SERVER = "refused-by-server"
+    NOT_TLS_ANSWER = "not-tls-answer"
+    """the server answered with something that is not TLS"""
+    PARTIAL = "partial"
+    """the capture misses bytes of the handshake"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSession:
+    """One TLS conversation, also one inside a CONNECT tunnel. Times are packet times in ns, 0 = not seen."""
+
+    hello: ClientHello | None
+    client_random: bytes
+    hello_packet: int
+    hello_ns: int
+    server: ServerHello | None
+    server_packet: int
+    server_ns: int
+    hello_retry: bool
+    chain: tuple[Certificate, ...]
+    """as sent, leaf first"""
+    chain_packet: int
+    chain_visibility: Visibility
+    established_ns: int
+    """when the client's Finished was sent"""
+    alerts: tuple[Alert, ...]
+    state: TlsState
+    refusal_visibility: Visibility
+    """SEEN for a plain alert, INFERRED for the encrypted refusal of TLS 1.3"""
+    end_packet: int
+    """the packet that shows `state`"""
+    client_app_bytes: int
+    """bytes of application data records after the client's Finished, as far as the head was read"""
+    server_flight_bytes: int
+    """bytes of encrypted records of the server before the client's Finished (TLS 1.3)"""
+    client: str
+    """which client the fingerprint is: `go 1.26`, `git/libcurl …` or empty"""
+    problem: str | None = None
+    """why reading stopped early"""
+
+    @property
+    def version(self) -> int | None:
+        return self.server.version if self.server and not self.server.hello_retry else None

@@ -1,0 +1,1 @@
+"""Reporters: `render(report, out)`, options in the constructor."""

@@ -1,0 +1,134 @@
+"""A scenario is one TOML file in `scenarios/`: its world, its command, and what is true about the outcome.
+
+    title = "…"                        require = ["example.com/alpha v1.2.3"]       command = ["go", "mod", "download"]
+    [env]          the client's go environment (GOPROXY, …)      [generated]   count, blob_bytes: extra modules to require
+    [gateway]      see Gateway        [hosts."NAME"]   see Host        [truth], [[truth.requests]]   see Truth, Expected
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lab.modules import MIRRORED, PRIVATE, Module, generated, requirements
+
+FOLDER = Path(__file__).parent / "scenarios"
+# Documentation ranges only (RFC 5737, RFC 3849). Addresses of the "internet" that no host has are black holes.
+CLIENT, CLIENT6 = "192.0.2.2", "2001:db8:1::2"
+GATEWAY, GATEWAY6 = "192.0.2.1", "2001:db8:1::1"
+WAN_GATEWAY, WAN_INTERNET = "203.0.113.1", "203.0.113.2"
+WAN_GATEWAY6, WAN_INTERNET6 = "2001:db8:2::1", "2001:db8:2::2"
+RESOLVER = "198.51.100.53"
+PROXY_HOST, PROXY_PORT = "proxy.corp.example", 3128
+FIRST_EXTRA = 100  # 198.51.100.100 and up: hosts that only one scenario has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """A server of the internet. `fault` is "", nxdomain, blackhole, refused, or one of adversary.MODES."""
+
+    plays: str = "mirror"  # a key of servers.ROLES
+    address: str = ""
+    fault: str = ""
+    chain: str = "good"  # one of pki.CHAINS
+    tls: str = "TLSv1.2 TLSv1.3"  # nginx ssl_protocols
+    rules: Mapping[str, str] = field(default_factory=dict)  # regular expression on the path: nginx directives
+
+    @property
+    def address6(self) -> str:
+        return "2001:db8:3::" + ":".join(self.address.split(".")[2:])
+
+    @property
+    def served(self) -> bool:
+        return self.fault in ("", "nxdomain")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """What stands in the gateway besides the router."""
+
+    proxy: str = ""  # "", tinyproxy, mitmproxy; explicit (HTTPS_PROXY) unless `transparent`
+    transparent: bool = False  # mitmproxy only: the client's ports 80 and 443 are redirected to it
+    trusted: bool = False  # the client trusts mitmproxy's CA
+    deny: Sequence[str] = ()  # tinyproxy answers CONNECT to these host names with 403
+    password: str = ""  # tinyproxy asks everybody for it: 407
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What is true of the requests whose URL matches `url` (fnmatch); the first match counts."""
+
+    url: str
+    handled_by: str
+    hops: Sequence[str]  # roles, from the client outwards; those that were reached
+    claims_to_be: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """The outcome: of the command (`exit`, and `says` somewhere in its stderr), and of a perfect analysis."""
+
+    exit: int = 0
+    says: str = ""
+    status: str  # the verdict's
+    cause: str = ""  # check ID of the first cause
+    requests: Sequence[Expected]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    name: str
+    title: str
+    require: Sequence[str] = ()
+    command: Sequence[str] = ("go", "mod", "download")
+    ipv6: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    extra: Sequence[Module] = ()
+    gateway: Gateway
+    hosts: Mapping[str, Host]
+    truth: Truth
+
+    @property
+    def mirrored(self) -> list[Module]:
+        return [*MIRRORED, *self.extra]
+
+    @property
+    def main_requires(self) -> list[str]:
+        return requirements([*self.require, *(m.id for m in self.extra)], [*self.mirrored, *PRIVATE])
+
+
+HOSTS = {
+    "proxy.golang.org": Host(plays="mirror", address="203.0.113.10"),
+    "goproxy.cn": Host(plays="mirror", address="203.0.113.11"),
+    "sum.golang.org": Host(plays="checksum-db", address="203.0.113.12"),
+    "storage.googleapis.com": Host(plays="storage", address="198.51.100.20"),
+    "git.corp.example": Host(plays="git", address="198.51.100.30"),
+    "corp.example": Host(plays="vanity", address="198.51.100.31"),
+}
+
+
+def names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load(name: str) -> Scenario:
+    """Read one scenario. Raises FileNotFoundError, tomllib.TOMLDecodeError, KeyError or TypeError (unknown key)."""
+    table = tomllib.loads((FOLDER / f"{name}.toml").read_text())
+    hosts = dict(HOSTS)
+    for number, (host, changes) in enumerate(table.pop("hosts", {}).items(), FIRST_EXTRA):
+        hosts[host] = Host(**_known(HOSTS.get(host), f"198.51.100.{number}") | changes)
+    truth = table.pop("truth")
+    expected = [Expected(**row) for row in truth.pop("requests")]
+    return Scenario(
+        name=name,
+        extra=generated(**table.pop("generated")) if "generated" in table else (),
+        gateway=Gateway(**table.pop("gateway", {})),
+        hosts=hosts,
+        truth=Truth(requests=expected, **truth),
+        **table,
+    )
+
+
+def _known(host: Host | None, address: str) -> dict[str, Any]:
+    return {"plays": host.plays, "address": host.address} if host else {"address": address}

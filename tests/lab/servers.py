@@ -1,0 +1,166 @@
+"""Command lines and configuration of the real servers: dnsmasq, nginx, fcgiwrap with git http-backend, tinyproxy, mitmdump."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from lab import adversary, sumdb
+from lab.modules import PRIVATE
+from lab.scenario import CLIENT, CLIENT6, GATEWAY, PROXY_HOST, PROXY_PORT, RESOLVER, Host, Scenario
+
+RUN = Path("/run/lab")  # on the world's own tmpfs
+TREE, SUMDB, GIT, PKI, MITM = (RUN / name for name in ("proxy", "sumdb", "git", "pki", "mitm"))
+ACCESS_LOG = RUN / "access.jsonl"
+PACKAGES = {  # what a user must install (Debian) when a program is missing
+    "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount",
+    "dnsmasq": "dnsmasq-base", "nginx": "nginx-light", "fcgiwrap": "fcgiwrap", "git": "git", "nft": "nftables",
+    "tinyproxy": "tinyproxy-bin", "tcpdump": "tcpdump",
+    "mitmdump": "none: install mitmproxy in a venv and set LAB_MITMDUMP",
+}  # fmt: skip
+
+# What a name can play: directives of its nginx server. `@missing` speaks as proxy.golang.org does.
+ROLES = {
+    "mirror": f"""
+        root {TREE};
+        error_page 404 = @missing;
+        location @missing {{ return 404 "not found: unknown module or revision\\n"; }}
+        location = /sumdb/{sumdb.NAME}/supported {{ return 200; }}
+        location /sumdb/{sumdb.NAME}/ {{ alias {SUMDB}/; }}""",
+    "checksum-db": f"root {SUMDB};",
+    "storage": f"location /proxy-golang-org-prod/ {{ alias {TREE}/; }}",
+    "vanity": f"""
+        location ~ ^/({"|".join(m.path.partition("/")[2] for m in PRIVATE)})(/|$) {{
+            default_type text/html;
+            return 200 '<meta name="go-import" content="corp.example/$1 git https://git.corp.example/$1.git">';
+        }}""",
+    "git": f"""
+        location ~ ^/.+\\.git/ {{
+            fastcgi_pass unix:{RUN}/fcgi.sock;
+            fastcgi_param SCRIPT_FILENAME %GIT_CORE%/git-http-backend;
+            fastcgi_param GIT_PROJECT_ROOT {GIT};
+            fastcgi_param GIT_HTTP_EXPORT_ALL 1;
+            fastcgi_param GIT_PROTOCOL $http_git_protocol;
+            fastcgi_param PATH_INFO $uri;
+            fastcgi_param REQUEST_METHOD $request_method;
+            fastcgi_param QUERY_STRING $query_string;
+            fastcgi_param CONTENT_TYPE $content_type;
+            fastcgi_param CONTENT_LENGTH $content_length;
+        }}""",
+}
+
+
+def mitmdump() -> str | None:
+    """mitmdump's path: $LAB_MITMDUMP, the project's own venv for it, or PATH."""
+    named = os.environ.get("LAB_MITMDUMP", ".venv/mitmproxy/bin/mitmdump")
+    return shutil.which(os.path.abspath(named)) or shutil.which("mitmdump")
+
+
+def programs(scenario: Scenario, capture: bool) -> list[str]:
+    """The programs that this run needs, as keys of PACKAGES."""
+    basic = ["ip", "unshare", "nsenter", "setpriv", "mount", "dnsmasq", "nginx", "fcgiwrap", "git"]
+    proxy = {"": [], "tinyproxy": ["tinyproxy"], "mitmproxy": ["mitmdump"]}[scenario.gateway.proxy]
+    return [*basic, *proxy, *["nft"] * scenario.gateway.transparent, *["tcpdump"] * capture]
+
+
+def missing(needed: list[str]) -> list[str]:
+    """One line for each program that is not there."""
+    have = {name: mitmdump() if name == "mitmdump" else shutil.which(name) for name in needed}
+    return [f"{name} not found (Debian package: {PACKAGES[name]})" for name, path in have.items() if not path]
+
+
+def dnsmasq(scenario: Scenario) -> list[str]:
+    """A resolver with the lab's zone and no upstream: any other name does not exist."""
+    names = {name: [h.address, *[h.address6] * scenario.ipv6] for name, h in scenario.hosts.items()}
+    absent = {name for name, host in scenario.hosts.items() if host.fault == "nxdomain"}
+    if scenario.gateway.proxy and not scenario.gateway.transparent:
+        names[PROXY_HOST] = [GATEWAY]
+    return [
+        *("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--local=/#/", "--log-queries"),
+        *("--bind-interfaces", f"--listen-address={RESOLVER}"),
+        *(f"--host-record={name},{','.join(ips)}" for name, ips in names.items() if name not in absent),
+    ]
+
+
+def nginx(scenario: Scenario) -> list[str]:
+    """One process, one server per name, one JSON line per request; no daemon and no change of user."""
+    servers = "\n".join(_server(name, host, scenario.ipv6) for name, host in scenario.hosts.items() if host.served)
+    fields = (
+        '"time":$msec,"host":"$server_name","scheme":"$scheme","method":"$request_method","uri":"$request_uri",'
+        '"status":$status,"bytes":$bytes_sent,"client":"$remote_addr","protocol":"$server_protocol",'
+        '"tls":"$ssl_protocol","agent":"$http_user_agent"'
+    )
+    temporary = "".join(f"{kind}_temp_path {RUN}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (RUN / "nginx.conf").write_text(f"""
+daemon off; master_process off; pid {RUN}/nginx.pid; error_log stderr info;
+events {{ worker_connections 1024; }}
+http {{
+    log_format lab escape=json '{{{fields}}}';
+    access_log {ACCESS_LOG} lab;
+    {temporary}
+    types {{ application/json info; application/zip zip; }}
+    default_type text/plain;
+    {servers}
+}}
+""")
+    return ["nginx", "-p", str(RUN), "-c", str(RUN / "nginx.conf"), "-e", "stderr"]
+
+
+def _server(name: str, host: Host, ipv6: bool) -> str:
+    addresses = [host.address, *[f"[{host.address6}]"] * ipv6]
+    listen = "".join(f"listen {a}:80; listen {a}:443 ssl http2; " for a in addresses)
+    rules = "".join(
+        f'location ~ "{match}" {{ types {{}} {directives.rstrip(";")}; }}\n' for match, directives in host.rules.items()
+    )
+    git_core = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+    return f"""
+    server {{
+        server_name {name}; {listen}
+        ssl_certificate {PKI}/{name}.pem; ssl_certificate_key {PKI}/{name}.key; ssl_protocols {host.tls};
+        {rules}{ROLES[host.plays].replace("%GIT_CORE%", git_core)}
+    }}"""
+
+
+def fcgiwrap() -> list[str]:
+    return ["fcgiwrap", "-s", f"unix:{RUN}/fcgi.sock"]
+
+
+def adversaries(scenario: Scenario) -> dict[str, list[str]]:
+    """Misbehaving servers by host name."""
+    return {
+        name: [sys.executable, "-m", "lab.adversary", host.fault, host.address, *[host.address6] * scenario.ipv6]
+        for name, host in scenario.hosts.items()
+        if host.fault in adversary.MODES
+    }
+
+
+def gateway_proxy(scenario: Scenario) -> list[str]:
+    """The proxy program in the gateway, listening on PROXY_PORT."""
+    gateway = scenario.gateway
+    if gateway.proxy == "mitmproxy":
+        return [
+            mitmdump() or "mitmdump",
+            *("--mode", "transparent" if gateway.transparent else "regular", "--listen-port", str(PROXY_PORT)),
+            *("--set", f"confdir={MITM}", "--set", f"ssl_verify_upstream_trusted_ca={PKI}/root.pem"),
+        ]
+    (RUN / "denied").write_text("".join(f"^{name.replace('.', '[.]')}$\n" for name in gateway.deny))
+    (RUN / "tinyproxy.conf").write_text(
+        f"Port {PROXY_PORT}\nTimeout 600\nMaxClients 200\nConnectPort 443\nConnectPort 80\n"
+        f'FilterExtended On\nFilter "{RUN}/denied"\nAllow {GATEWAY}/24\nLogLevel Connect\n'
+        + (f"BasicAuth lab {gateway.password}\n" if gateway.password else "")
+    )
+    return ["tinyproxy", "-d", "-c", str(RUN / "tinyproxy.conf")]
+
+
+def redirect_rules() -> str:
+    """nftables script: the client's web connections end at the gateway's own interceptor."""
+    return (
+        "table ip lab { chain prerouting { type nat hook prerouting priority dstnat;"
+        f' iifname "lan" tcp dport {{ 80, 443 }} redirect to :{PROXY_PORT}; }} }}'
+    )
+
+
+def via(scenario: Scenario, client: str) -> str:
+    """Which gateway proxy a request with this source address came through; "" for none."""
+    return "" if client in (CLIENT, CLIENT6) else scenario.gateway.proxy
