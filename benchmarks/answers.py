@@ -1,4 +1,7 @@
-"""Compares what a tool found in a benchmark input with what is in it, as a process of its own to keep `bench.py` small."""
+"""Compares what a tool found in a benchmark input with what is in it.
+
+A process of its own: Linux counts the memory of `bench.py` to the processes it starts, so that must stay small.
+"""
 
 import hashlib
 import json
@@ -43,13 +46,13 @@ def trace_go_facts(output: Path) -> Facts:
     report = json.loads(output.read_bytes())
     yield from (("dns", lookup["name"]) for lookup in report["dns"])
     for flow in report["flows"]:
-        if tls := flow["tls"]:
+        if tls := flow.get("tls"):
             yield "sni", tls["sni"]
             yield from (("certificate", one["sha256"]) for one in tls["certificates"])
-        if tunnel := flow["tunnel"]:
+        if tunnel := flow.get("tunnel"):
             yield "connect", tunnel["authority"]
             yield "status", str(tunnel["status"])
-        for exchange in flow["http"]:
+        for exchange in flow.get("http", ()):
             yield "status", str(exchange["status"])
             if exchange["location"]:
                 yield "location", exchange["location"]

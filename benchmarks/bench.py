@@ -1,13 +1,13 @@
-"""`make bench`: trace-go beside tshark, nfstream and a plain libpcap read, as whole processes, on files in the page cache.
+"""`make bench`: trace-go beside tshark, nfstream and a plain libpcap read, as whole processes, files in the page cache.
 
-Each tool gets one warm-up run, in which its answer is checked and its memory watched, then N timed runs in turn with the
-others; times are medians. Memory is the larger of `wait4`'s maximum over the tool's processes and the sum of the proportional
-set sizes of its process tree, sampled in the warm-up; pages of a mapped file count. The last line is one JSON object.
+Each tool gets one warm-up run, in which its answer is checked and its memory watched, then N timed runs in turn with
+the others; times are medians. Memory is the larger of `wait4`'s maximum over the tool's processes and the sum of the
+proportional set sizes of its process tree, sampled in the warm-up; pages of a mapped file count. The last line is one
+JSON object.
 """
 
 import argparse
 import contextlib
-import importlib.util
 import json
 import os
 import platform
@@ -19,9 +19,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from answers import TSHARK_FIELDS, TSHARK_FILTER
+from answers import READERS, TSHARK_FIELDS, TSHARK_FILTER
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+COLUMNS = ("trace_go", "tshark", "nfstream", "libpcap")
+RIGHT = "answer right"
 INPUTS = ("bulk", "many", "small")
 NFSTREAM = """
 import sys
@@ -33,12 +35,12 @@ import ctypes, ctypes.util, sys
 pcap = ctypes.CDLL(ctypes.util.find_library("pcap") or "libpcap.so.0.8")
 pcap.pcap_open_offline.restype = pcap.pcap_dump_open.restype = pcap.pcap_lib_version.restype = ctypes.c_void_p
 if len(sys.argv) == 1:
-    sys.exit(ctypes.string_at(pcap.pcap_lib_version()))
+    sys.exit(ctypes.string_at(pcap.pcap_lib_version()).decode())
 capture = ctypes.c_void_p(pcap.pcap_open_offline(sys.argv[1].encode(), ctypes.create_string_buffer(256)))
 dump = ctypes.c_void_p(pcap.pcap_dump_open(capture, b"/dev/null"))
 sys.exit(pcap.pcap_loop(capture, -1, pcap.pcap_dump, dump))
 """
-OVERHEAD_SCENARIO = "healthy"  # of the lab
+OVERHEAD_SCENARIO = "healthy-100"  # of the lab
 
 
 def commands(trace_go: str | None) -> dict[str, list[str] | None]:
@@ -63,7 +65,7 @@ def run(command: list[str], output: Path) -> tuple[float, float]:
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (0, 1):
+    if process.returncode not in ((0, 1) if command[1] == "read" else (0,)):
         raise RuntimeError(f"{command[0]} ended with status {process.returncode}")
     return wall, usage.ru_maxrss / 1e3
 
@@ -92,7 +94,9 @@ def watch(command: list[str], output: Path) -> float:
 
 def measure(name: str, inputs: Path, runs: int, trace_go: str | None) -> dict[str, float | None]:
     """Time every tool on one input, print the table, return its JSON."""
-    subprocess.run([sys.executable, HERE / "inputs.py", name, "--inputs", inputs], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, HERE / "inputs.py", name, "--inputs", inputs], check=True, stdout=subprocess.DEVNULL
+    )
     capture, expectation = inputs / f"{name}.pcap", inputs / f"{name}.expect.json"
     expected = json.loads(expectation.read_text())
     print(f"\n{name}: {expected['bytes'] / 1e6:,.1f} MB, {expected['packets']:,} packets, ", end="")
@@ -101,8 +105,10 @@ def measure(name: str, inputs: Path, runs: int, trace_go: str | None) -> dict[st
     walls: dict[str, list[float]] = {tool: [] for tool in tools}
     with tempfile.TemporaryDirectory() as scratch:
         output = Path(scratch) / "output"
-        peaks = {tool: watch(command, output) for tool, command in tools.items()}
-        notes = {tool: check(tool, tools[tool], output, expectation) for tool in tools}
+        peaks, notes = {}, {}
+        for tool, command in tools.items():
+            peaks[tool] = watch(command, output)
+            notes[tool] = check(tool, command, output, expectation)
         for _ in range(runs):
             for tool, command in tools.items():
                 wall, peak = run(command, output)
@@ -116,5 +122,79 @@ def measure(name: str, inputs: Path, runs: int, trace_go: str | None) -> dict[st
         ratio = f"{medians[tool] / medians['trace_go']:6.1f}x trace_go" if "trace_go" in tools else ""
         spread = f"({min(walls[tool]):.2f} to {max(walls[tool]):.2f})"
         print(f"  {tool:9} {medians[tool]:8.2f} s {spread:18} {peaks[tool]:6.0f} MB {ratio}  {notes[tool]}", flush=True)
-    result = {f"{tool}_s": round(medians[tool], 3) if tool in tools else None for tool in COLUMNS}
-    return result | {"rss_mb": round(peaks["trace_go"], 1) if "trace_go" in tools else None}
+    valid = {tool for tool in tools if notes[tool] in ("", RIGHT)}  # a wrong answer has no time
+    result = {f"{tool}_s": round(medians[tool], 3) if tool in valid else None for tool in COLUMNS}
+    return result | {"rss_mb": round(peaks["trace_go"], 1) if "trace_go" in valid else None}
+
+
+def check(tool: str, command: list[str], output: Path, expectation: Path) -> str:
+    """Compare the facts the tool found with those in the input; of nfstream and libpcap there is nothing to compare."""
+    if tool not in READERS:
+        return ""
+    if tool == "trace_go":
+        run([*command, "--format", "json"], output)
+    words = [sys.executable, str(HERE / "answers.py"), tool, str(output), str(expectation)]
+    result = subprocess.run(words, check=False, capture_output=True, text=True)
+    return RIGHT if result.returncode == 0 else f"ANSWER WRONG:\n{result.stdout or result.stderr.splitlines()[-1]}"
+
+
+def measure_overhead(pairs: int, trace_go: str | None) -> float | None:
+    """Per cent by which tracing lengthens the lab's `go mod download` of 100 modules."""
+    if not trace_go:
+        print("\noverhead: trace-go is missing: not measured")
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        result = Path(scratch) / "overhead.json"
+        driver = [sys.executable, str(HERE / "overhead.py"), trace_go, str(pairs), str(result), "GO"]
+        lab = [sys.executable, "-m", "lab", "run", OVERHEAD_SCENARIO, "--out", f"{scratch}/lab", "--", *driver]
+        environment = os.environ | {"PYTHONPATH": str(HERE.parent / "tests")}
+        ended = subprocess.run(lab, env=environment, check=False, capture_output=True, text=True)
+        if not result.exists():
+            print(f"\noverhead: not measured: {ended.stderr.strip().splitlines()[-1:]}")
+            return None
+        account = json.loads(result.read_text())
+    print(
+        f"\noverhead: {account['overhead_pct']:.1f} % of go's {account['untraced_s']:.2f} s, median of {pairs} pairs ",
+        end="",
+    )
+    print(f"(quartiles {account['quartiles_pct']})")
+    print(f"  untraced against itself {account['control_pct']:.1f} %; trace-go around go {account['around_s']:.2f} s")
+    return float(account["overhead_pct"])
+
+
+def machine(trace_go: str | None) -> str:
+    """Cores and versions, one a line."""
+    lines = [f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}"]
+    versions = {tool: [command[0], "--version"] for tool, command in commands(trace_go).items() if command}
+    versions |= {"libpcap": [sys.executable, "-c", LIBPCAP]}
+    if "nfstream" in versions:
+        versions["nfstream"][1:] = ["-c", "from importlib.metadata import version; print(version('nfstream'))"]
+    for tool, command in versions.items():
+        result = subprocess.run(command, check=False, capture_output=True, text=True)
+        lines += [f"{tool}: {line}" for line in [*result.stdout.splitlines(), *result.stderr.splitlines()][:1]]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--only", default=",".join([*INPUTS, "overhead"]), help="comma-separated (default: %(default)s)"
+    )
+    parser.add_argument("--no-overhead", action="store_true")
+    parser.add_argument("--runs", type=int, default=3, help="timed runs of each tool (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=15, help="of runs for the overhead (default: %(default)s)")
+    parser.add_argument("--inputs", type=Path, default=Path(".bench"), help="directory of the captures")
+    options = parser.parse_args()
+    beside = Path(sys.executable).with_name("trace-go")
+    trace_go = str(beside) if beside.exists() else shutil.which("trace-go")
+    print(machine(trace_go))
+    chosen = options.only.split(",")
+    results = {name: measure(name, options.inputs, options.runs, trace_go) for name in INPUTS if name in chosen}
+    overhead = measure_overhead(options.pairs, trace_go) if "overhead" in chosen and not options.no_overhead else None
+    print()
+    print(json.dumps({**results, "overhead_pct": overhead}))
+
+
+if __name__ == "__main__":
+    main()

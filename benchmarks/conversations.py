@@ -1,8 +1,8 @@
 """Writes whole conversations as templates: their pcap records, and the places where a copy must differ.
 
 TLS handshakes, certificate chains and closings are recorded from OpenSSL, client and server joined in memory; the bulk
-data after the first answer is random bytes in TLS records. Packets are those of a client's interface: full-sized segments
-with timestamps (1,514 bytes on the wire), an acknowledgement for every second one. TCP checksums are 0.
+data after the first answer is random bytes in TLS records. Packets are those of a client's interface: segments of full
+size with timestamps (1,514 bytes on the wire), an acknowledgement for every second one. TCP checksums are 0.
 """
 
 import contextlib

@@ -1,1 +1,1 @@
-"""A small internet in network namespaces: real go, git, DNS, mirrors, proxies and interceptors, one TOML file a scenario."""
+"""A small internet in network namespaces: real go, git, DNS, mirrors, proxies; one TOML file a scenario."""

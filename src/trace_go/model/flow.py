@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trace_go.model.dns import Lookup
 from trace_go.model.http import Exchange
 from trace_go.model.tls import TlsSession
 
@@ -127,3 +128,12 @@ class Flow:
     def tls_s(self) -> float | None:
         tls = self.tls
         return (tls.established_ns - tls.hello_ns) / 1e9 if tls and tls.hello_ns and tls.established_ns else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """Everything that the packets of one or more captures showed."""
+
+    flows: tuple[Flow, ...]
+    """indexed by Flow.id"""
+    lookups: tuple[Lookup, ...]

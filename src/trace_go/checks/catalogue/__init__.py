@@ -1,0 +1,1 @@
+"""The catalogue: every module here is a check."""

@@ -1,0 +1,67 @@
+"""The verdict: what stopped the command, or what endangers it, in one sentence with the fix."""
+
+from collections.abc import Sequence
+
+from trace_go.model.finding import Audience, Finding, Severity, Verdict, VerdictStatus
+from trace_go.model.ledger import HandledBy, Request
+from trace_go.model.report import Case
+
+MAX_FIXES = 3
+
+
+def verdict(case: Case, findings: Sequence[Finding]) -> Verdict:
+    """findings: the selected ones, in any order; causes are ranked by how early they stop a request."""
+    serious = [item for item in findings if item.severity is not Severity.NOTE]
+    status = _status(case, serious)
+    if status is VerdictStatus.OK:
+        return Verdict(status=status, summary=_healthy(case), causes=(), fix=())
+    causes = sorted(serious, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key))
+    fixes = tuple(dict.fromkeys(item.remedy for item in causes))[:MAX_FIXES]
+    return Verdict(
+        status=status, summary=_summary(case, status, causes), causes=tuple(item.key for item in causes), fix=fixes
+    )
+
+
+def _status(case: Case, serious: Sequence[Finding]) -> VerdictStatus:
+    code = case.account.exit_code
+    stopped = any(item.severity is Severity.ERROR for item in serious)
+    if code or (code is None and stopped):
+        return VerdictStatus.FAILED
+    if any(item.audience is Audience.SECURITY for item in serious):
+        return VerdictStatus.SUSPICIOUS
+    return VerdictStatus.DEGRADED if serious else VerdictStatus.OK
+
+
+def _summary(case: Case, status: VerdictStatus, causes: Sequence[Finding]) -> str:
+    if causes:
+        lead = {VerdictStatus.FAILED: "", VerdictStatus.SUSPICIOUS: "It worked, but ", VerdictStatus.DEGRADED: "It worked, but "}
+        title = causes[0].title
+        more = f" ({len(causes) - 1} more below)" if len(causes) > 1 else ""
+        return f"{lead[status]}{title}{more}."
+    said = case.account.log.errors[-1].text if case.account.log.errors else ""
+    tail = f": {said}" if said else "; nothing on the network path explains it."
+    return f"The command failed with exit status {case.account.exit_code}{tail}"
+
+
+def _healthy(case: Case) -> str:
+    requests = case.requests
+    if not requests:
+        if case.account.argv and case.account.log.lines:
+            return "The command made no module request: everything it needed was already there."
+        return "No Go module request is visible in this input."
+    parties = {item: _parties(requests, item) for item in HandledBy}
+    told = [f"{number} by {name}" for handler in HandledBy for name, number in parties[handler].items()]
+    answered = sum(number for handler in parties for number in parties[handler].values())
+    noun = "request" if answered == 1 else "requests"
+    return f"{answered} {noun} answered: {', '.join(told[:4])}{' …' if len(told) > 4 else ''}."
+
+
+def _parties(requests: Sequence[Request], handler: HandledBy) -> dict[str, int]:
+    """Who answered, as `proxy.golang.org (mirror)`, with the number of requests."""
+    found: dict[str, int] = {}
+    for item in requests:
+        if item.handled_by is handler and item.hops and handler is not HandledBy.NONE:
+            word = "claimed, not observable" if handler is HandledBy.UNKNOWN else handler.value
+            name = f"{item.hops[-1].host or item.hops[-1].ip} ({word})"
+            found[name] = found.get(name, 0) + 1
+    return dict(sorted(found.items(), key=lambda pair: -pair[1]))

@@ -1,0 +1,186 @@
+"""Follows one TLS handshake from the outside: collects hellos, certificates and alerts, and tells how far it went.
+
+Without keys, TLS 1.3 shows only record sizes after the ServerHello. The client's first encrypted record decides: an alert is
+19 bytes, a Finished 53 or 69 and a client certificate more (RFC 8446 §4.4.4, §5.2, §6; facts checked against real go).
+"""
+
+from typing import Any
+
+from trace_go.model.evidence import Visibility
+from trace_go.model.tls import Alert, ClientHello, ServerHello, TlsSession, TlsState
+from trace_go.wire import tls, x509
+from trace_go.wire.tls_stream import AlertRecord, ChangeCipherSpec, EncryptedRecord, HandshakeMessage, TlsReader
+
+ALERT_RECORD = 19
+"""length of an encrypted alert in TLS 1.3: 2 bytes, content type, 16 bytes of tag"""
+TLS13 = 0x0304
+APPLICATION_DATA = 23
+MAX_ALERTS = 8
+FATAL = 2
+CLOSE_NOTIFY = 0
+
+
+class TlsTracker:
+    """Mutable while the handshake runs; `session()` freezes it."""
+
+    __slots__ = (
+        "alerts", "app_bytes", "certificates", "chain_packet", "client_ccs", "end_packet", "established_ns", "finished",
+        "flight_bytes", "gap", "hello", "hello_ns", "hello_packet", "problem", "random", "refused_inferred", "retried",
+        "server", "server_ccs", "server_ns", "server_packet", "state",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.hello: ClientHello | None = None
+        self.random = b""
+        self.hello_packet = self.hello_ns = 0
+        self.server: ServerHello | None = None
+        self.server_packet = self.server_ns = 0
+        self.retried = False
+        self.certificates: tuple[bytes, ...] = ()
+        self.chain_packet = 0
+        self.client_ccs = self.server_ccs = False
+        self.established_ns = 0
+        self.alerts: list[Alert] = []
+        self.state = TlsState.PARTIAL
+        self.end_packet = 0
+        self.app_bytes = self.flight_bytes = 0
+        self.refused_inferred = False
+        self.gap = False
+        self.finished = False
+        self.problem: str | None = None
+
+    def read(self, reader: TlsReader, from_client: bool, number: int, time_ns: int) -> None:
+        """Take every event that the reader has; raises WireError when the stream is not TLS."""
+        while (event := reader.next_event()) is not None:
+            if isinstance(event, HandshakeMessage):
+                handler = _MESSAGES.get((from_client, event.type))
+                if handler:
+                    handler(self, event.body, number, time_ns)
+            else:
+                _RECORDS[type(event)](self, event, from_client, number, time_ns)
+
+    def broke(self, from_client: bool, reason: str, number: int, time_ns: int) -> None:
+        """A side stopped being TLS."""
+        self.problem = self.problem or reason
+        if not from_client and self.server is None and not self.alerts:
+            self.not_tls(b"", number, time_ns)
+
+    def not_tls(self, start: bytes, number: int, time_ns: int) -> None:
+        if self.server is None and self.hello is not None:
+            self.state, self.end_packet, self.server_ns = TlsState.NOT_TLS_ANSWER, number, time_ns
+            self.problem = "the answer is not TLS" + (f": {start[:32]!r}" if start else "")
+
+    # -- handshake messages ------------------------------------------------------------------------------------------
+
+    def _client_hello(self, body: bytes, number: int, time_ns: int) -> None:
+        if self.hello is None:  # the second hello after a HelloRetryRequest repeats the first
+            self.hello, self.random = tls.client_hello(body), tls.client_random(body)
+            self.hello_packet, self.hello_ns = number, time_ns
+            self.state, self.end_packet = TlsState.CLIENT_HELLO, number
+
+    def _server_hello(self, body: bytes, number: int, time_ns: int) -> None:
+        hello = tls.server_hello(body)
+        if hello.hello_retry:
+            self.retried = True
+        self.server, self.server_packet, self.server_ns = hello, number, time_ns
+        self.state, self.end_packet = TlsState.SERVER_HELLO, number
+
+    def _certificate(self, body: bytes, number: int, time_ns: int) -> None:
+        self.certificates, self.chain_packet = tls.certificate_chain(body), number
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    def _alert(self, event: AlertRecord, from_client: bool, number: int, time_ns: int) -> None:
+        if len(self.alerts) < MAX_ALERTS:
+            self.alerts.append(
+                Alert(
+                    level=event.level,
+                    description=event.description,
+                    from_client=from_client,
+                    packet=number,
+                    time_ns=time_ns,
+                )
+            )
+        if self.state is not TlsState.ESTABLISHED and event.level == FATAL and event.description != CLOSE_NOTIFY:
+            self.state = TlsState.REFUSED_BY_CLIENT if from_client else TlsState.REFUSED_BY_SERVER
+            self.end_packet = number
+
+    def _change_cipher(self, event: ChangeCipherSpec, from_client: bool, number: int, time_ns: int) -> None:
+        if from_client:
+            self.client_ccs = True
+        else:
+            self.server_ccs = True
+
+    def _encrypted(self, event: EncryptedRecord, from_client: bool, number: int, time_ns: int) -> None:
+        if self.state is TlsState.ESTABLISHED:
+            if from_client and event.content_type == APPLICATION_DATA:
+                if event.length != ALERT_RECORD or not self._is_13():
+                    self.app_bytes += event.length
+                self.finished = True
+        elif not from_client:
+            self.flight_bytes += event.length
+            if self.client_ccs and self.server_ccs and not self._is_13():
+                self._establish(number, time_ns)
+        elif self._is_13():
+            if event.length == ALERT_RECORD:
+                self.state, self.end_packet, self.refused_inferred = TlsState.REFUSED_BY_CLIENT, number, True
+            elif event.content_type == APPLICATION_DATA:
+                self._establish(number, time_ns)
+        elif event.content_type == APPLICATION_DATA:
+            # Application data from the client means that the handshake is over, whatever else was missed.
+            self._establish(number, time_ns)
+            self.app_bytes += event.length
+            self.finished = True
+        elif self.client_ccs and self.server_ccs:  # abbreviated handshake: the client's Finished comes last
+            self._establish(number, time_ns)
+
+    def _is_13(self) -> bool:
+        return self.server is not None and self.server.version >= TLS13
+
+    def _establish(self, number: int, time_ns: int) -> None:
+        self.state, self.end_packet, self.established_ns = TlsState.ESTABLISHED, number, time_ns
+
+    # -- end ---------------------------------------------------------------------------------------------------------
+
+    def session(self, client: str) -> TlsSession:
+        """client: the name of the ClientHello's fingerprint, or empty."""
+        if self.certificates:
+            visibility = Visibility.SEEN
+        else:
+            visibility = Visibility.NOT_OBSERVABLE
+        return TlsSession(
+            hello=self.hello,
+            client_random=self.random,
+            hello_packet=self.hello_packet,
+            hello_ns=self.hello_ns,
+            server=self.server,
+            server_packet=self.server_packet,
+            server_ns=self.server_ns,
+            hello_retry=self.retried,
+            chain=tuple(map(x509.certificate, self.certificates)),
+            chain_packet=self.chain_packet,
+            chain_visibility=visibility,
+            established_ns=self.established_ns,
+            alerts=tuple(self.alerts),
+            state=TlsState.PARTIAL if self.gap and self.state is not TlsState.ESTABLISHED else self.state,
+            refusal_visibility=Visibility.INFERRED if self.refused_inferred else Visibility.SEEN,
+            end_packet=self.end_packet,
+            client_app_bytes=self.app_bytes,
+            server_flight_bytes=self.flight_bytes,
+            client=client,
+            problem=self.problem,
+        )
+
+
+_MESSAGES: dict[tuple[bool, int], Any] = {
+    (True, 1): TlsTracker._client_hello,
+    (False, 2): TlsTracker._server_hello,
+    (False, 11): TlsTracker._certificate,
+}
+"""(from client, handshake type) → what to do with it; every other message is passed over"""
+
+_RECORDS: dict[type, Any] = {
+    AlertRecord: TlsTracker._alert,
+    ChangeCipherSpec: TlsTracker._change_cipher,
+    EncryptedRecord: TlsTracker._encrypted,
+}

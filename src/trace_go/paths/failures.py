@@ -1,0 +1,138 @@
+"""What went wrong with a request, in one vocabulary, whether go said it or the packets show it."""
+
+from trace_go.model.chain import ChainFault, Judgement
+from trace_go.model.dns import Lookup
+from trace_go.model.flow import Flow, Outcome
+from trace_go.model.ledger import Failure, Stage
+from trace_go.model.tls import TlsState
+
+STAGES: dict[str, Stage] = {
+    "nxdomain": Stage.DNS,
+    "dns-timeout": Stage.DNS,
+    "dns-failure": Stage.DNS,
+    "connect-timeout": Stage.CONNECT,
+    "refused": Stage.CONNECT,
+    "unreachable": Stage.CONNECT,
+    "proxy-connect": Stage.PROXY,
+    "proxy-refused": Stage.PROXY,
+    "proxy-timeout": Stage.PROXY,
+    "handshake-timeout": Stage.TLS,
+    "closed-in-handshake": Stage.TLS,
+    "reset-in-handshake": Stage.TLS,
+    "certificate-rejected": Stage.TLS,
+    "unknown-authority": Stage.TLS,
+    "wrong-name": Stage.TLS,
+    "expired": Stage.TLS,
+    "not-yet-valid": Stage.TLS,
+    "common-name-only": Stage.TLS,
+    "other-certificate": Stage.TLS,
+    "tls-alert": Stage.TLS,
+    "not-tls": Stage.TLS,
+    "response-timeout": Stage.RESPONSE,
+    "reset": Stage.RESPONSE,
+    "eof": Stage.RESPONSE,
+    "unexpected-eof": Stage.RESPONSE,
+    "stream-error": Stage.RESPONSE,
+    "insecure-redirect": Stage.RESPONSE,
+    "redirect-loop": Stage.RESPONSE,
+    "insecure-credentials": Stage.RESPONSE,
+    "status": Stage.STATUS,
+    "checksum-mismatch": Stage.CONTENT,
+    "sumdb-mismatch": Stage.CONTENT,
+    "bad-zip": Stage.CONTENT,
+}
+"""failure kind → where it broke; kinds of gocmd.messages plus what only packets show"""
+
+CERTIFICATE_KINDS = frozenset(
+    {"certificate-rejected", "unknown-authority", "wrong-name", "expired", "not-yet-valid", "common-name-only"}
+    | {"other-certificate"}
+)
+
+OUTCOMES: dict[str, frozenset[Outcome]] = {
+    "refused": frozenset({Outcome.REFUSED}),
+    "unreachable": frozenset({Outcome.UNREACHABLE}),
+    "connect-timeout": frozenset({Outcome.NO_ANSWER}),
+    "handshake-timeout": frozenset({Outcome.SILENT, Outcome.CLOSED_IN_HANDSHAKE}),
+    "response-timeout": frozenset({Outcome.SILENT, Outcome.OK, Outcome.OPEN}),
+    "reset": frozenset({Outcome.RESET}),
+    "eof": frozenset({Outcome.CLOSED_IN_HANDSHAKE, Outcome.RESET, Outcome.IDLE}),
+    "not-tls": frozenset({Outcome.NOT_TLS}),
+    "tls-alert": frozenset({Outcome.REFUSED_HANDSHAKE}),
+    "proxy-refused": frozenset({Outcome.TUNNEL_REFUSED}),
+    "proxy-connect": frozenset({Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE, Outcome.RESET}),
+} | {kind: frozenset({Outcome.REJECTED_CERTIFICATE}) for kind in CERTIFICATE_KINDS}
+"""how the flow of a request that failed in this way ended"""
+
+_OF_FAULT = {
+    ChainFault.EXPIRED: "expired",
+    ChainFault.NOT_YET_VALID: "not-yet-valid",
+    ChainFault.NAME_MISMATCH: "wrong-name",
+    ChainFault.COMMON_NAME_ONLY: "common-name-only",
+    ChainFault.SELF_SIGNED: "unknown-authority",
+    ChainFault.UNKNOWN_AUTHORITY: "unknown-authority",
+    ChainFault.INCOMPLETE: "unknown-authority",
+}
+
+
+def failure(kind: str, text: str, status: int | None = None) -> Failure:
+    if kind == "status" and status:
+        return Failure(stage=Stage.STATUS, kind=f"status-{status}", text=text)
+    return Failure(stage=STAGES.get(kind, Stage.RESPONSE), kind=kind, text=text)
+
+
+def of_lookup(lookup: Lookup) -> Failure | None:
+    """Why a name was not resolved; None when it was, or when the answer merely has no address of this type."""
+    if lookup.addresses:
+        return None
+    if lookup.rcode is None:
+        return failure("dns-timeout", f"{lookup.resolver} did not answer the query for {lookup.name}")
+    if lookup.rcode == "NXDOMAIN":
+        return failure("nxdomain", f"{lookup.resolver} says that {lookup.name} does not exist")
+    if lookup.rcode != "NOERROR":
+        return failure("dns-failure", f"{lookup.resolver} answered {lookup.rcode} for {lookup.name}")
+    return None
+
+
+def of_flow(flow: Flow, judgement: Judgement | None) -> Failure | None:
+    """What the packets of one flow show to have failed; None for a flow that ended well, is idle or still open."""
+    found = _TEXTS.get(flow.outcome)
+    if found is None:
+        return None
+    kind, text = found
+    if flow.outcome is Outcome.RESET:
+        if flow.tls and flow.tls.state is not TlsState.ESTABLISHED:
+            kind, text = "reset-in-handshake", "the connection was reset during the TLS handshake"
+    elif flow.outcome is Outcome.SILENT:
+        if flow.tunnel and not flow.tls:
+            kind, text = "proxy-timeout", "the forward proxy did not answer CONNECT"
+        elif flow.tls is None:
+            kind, text = "response-timeout", "the request was never answered"
+    elif flow.outcome is Outcome.CLOSED_IN_HANDSHAKE and flow.tls is None:
+        kind, text = "eof", "the server closed the connection instead of answering"
+    elif flow.outcome is Outcome.TUNNEL_REFUSED and flow.tunnel:
+        text = f"the forward proxy answered CONNECT with {flow.tunnel.status} {flow.tunnel.reason}".rstrip()
+    elif flow.outcome is Outcome.UNREACHABLE and flow.icmp:
+        text = f"ICMP: {flow.icmp}"
+    elif flow.outcome is Outcome.REJECTED_CERTIFICATE:
+        return _certificate(judgement)
+    return failure(kind, text)
+
+
+def _certificate(judgement: Judgement | None) -> Failure:
+    if judgement and judgement.fault and not judgement.trusted:
+        return failure(_OF_FAULT.get(judgement.fault, "other-certificate"), judgement.detail)
+    return failure("certificate-rejected", "the client refused the server's certificate; why is not observable")
+
+
+_TEXTS: dict[Outcome, tuple[str, str]] = {
+    Outcome.NO_ANSWER: ("connect-timeout", "no answer to the connection attempts (SYN)"),
+    Outcome.REFUSED: ("refused", "the connection was refused"),
+    Outcome.UNREACHABLE: ("unreachable", "the network reported the address unreachable"),
+    Outcome.RESET: ("reset", "the connection was reset"),
+    Outcome.CLOSED_IN_HANDSHAKE: ("closed-in-handshake", "the connection was closed during the TLS handshake"),
+    Outcome.REJECTED_CERTIFICATE: ("certificate-rejected", ""),
+    Outcome.REFUSED_HANDSHAKE: ("tls-alert", "the TLS handshake was refused"),
+    Outcome.NOT_TLS: ("not-tls", "the server answered the TLS handshake with something that is not TLS"),
+    Outcome.SILENT: ("handshake-timeout", "nothing came back after the ClientHello"),
+    Outcome.TUNNEL_REFUSED: ("proxy-refused", ""),
+}

@@ -1,0 +1,140 @@
+"""Signs in a certificate chain that a machine in the path made it (mitmproxy, Squid, antivirus, gateways, state authorities).
+
+Only signs that stand by themselves name an interceptor: an issuer known for it, or a leaf made with its issuer's key pair.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
+
+from trace_go.model.tls import Certificate
+from trace_go.trust.gopath import unix_ns
+from trace_go.wire.x509 import X509, read
+
+DAY_NS = 86_400_000_000_000
+MITMPROXY_AGE_DAYS = 2  # mitmproxy dates a leaf two days back, counted from when it made it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """An interceptor and how its issuers are called."""
+
+    name: str
+    issuer: tuple[re.Pattern[str], ...]
+    """searched in common name and organisation"""
+    organisation: tuple[re.Pattern[str], ...]
+    """must match the whole organisation"""
+
+
+@cache
+def products() -> tuple[Product, ...]:
+    """data/interceptors.toml."""
+    text = (files("trace_go.trust") / "data" / "interceptors.toml").read_text("utf-8")
+    return tuple(
+        Product(
+            name=entry["name"],
+            issuer=tuple(map(re.compile, entry.get("issuer", ()))),
+            organisation=tuple(map(re.compile, entry.get("organisation", ()))),
+        )
+        for entry in tomllib.loads(text)["product"]
+    )
+
+
+def interceptor(
+    chain: Sequence[Certificate], *, name: str, cas: Sequence[str] = (), at_ns: int | None = None
+) -> tuple[str | None, tuple[str, ...]]:
+    """(product or CA name, why: one phrase for each sign), or (None, ()).
+
+    cas: the user's interception CAs: common name, organisation or RFC 4514 name of an issuer (`*` stands for anything), or
+    the SHA-256 of a certificate in the chain. at_ns: when the chain was seen. name: the host that was asked for.
+    """
+    if not chain:
+        return None, ()
+    leaf = chain[0]
+    culprit, why = None, []
+    for certificate in chain:
+        if product := _product(certificate):
+            culprit, told = product, certificate.issuer_cn or certificate.issuer_o
+            why.append(f"the issuer {told} is known for {product}")
+            break
+    if listed := _listed(chain, cas):
+        culprit = culprit or listed
+        why.append(f"{listed} is listed in interception-cas")
+    if leaf.signed_by_own_key and not leaf.is_ca:
+        why.append(f"the certificate for {name} verifies under its own key although its issuer is another name")
+    x = read(leaf.der)
+    if not x.self_issued and x.authority_key_id and x.authority_key_id in (_key_id(x), x.subject_key_id):
+        why.append("its authority key identifier is that of its own key")
+    if not why:
+        return None, ()
+    if at_ns is not None and leaf.not_before and not x.subject_key_id:
+        age_days = (at_ns - unix_ns(leaf.not_before)) / DAY_NS
+        if MITMPROXY_AGE_DAYS <= age_days < MITMPROXY_AGE_DAYS + 1:
+            why.append("it was dated two days back and has no subject key identifier, as mitmproxy makes them")
+    return culprit or issuer_name(leaf), tuple(why)
+
+
+def shared_keys(chains: Iterable[tuple[str, Sequence[Certificate]]]) -> dict[str, tuple[str, ...]]:
+    """spki_sha256 → names, for leaf keys that serve names that have nothing else to do with each other.
+
+    Names are related when they end in the same two labels or their certificates have a name in common.
+    """
+    by_key: dict[str, dict[str, set[str]]] = {}
+    for name, chain in chains:
+        if chain and chain[0].spki_sha256:
+            ties = by_key.setdefault(chain[0].spki_sha256, {}).setdefault(name, set())
+            ties.update(_domain(n) for n in (name, *chain[0].names))
+    return {key: names for key, ties in by_key.items() if len(names := _unrelated(ties)) > 1}
+
+
+def _unrelated(ties: dict[str, set[str]]) -> tuple[str, ...]:
+    """One name, the first seen, for each group without a tie to another group."""
+    groups: list[tuple[str, set[str]]] = []
+    for name, domains in ties.items():
+        tied = [group for group in groups if group[1] & domains]
+        first = tied[0][0] if tied else name
+        merged = domains.union(*(group[1] for group in tied))
+        groups = [group for group in groups if group not in tied] + [(first, merged)]
+    return tuple(name for name, _ in groups)
+
+
+def _domain(name: str) -> str:
+    return ".".join(name.lower().split(".")[-2:])
+
+
+def _product(certificate: Certificate) -> str | None:
+    organisation = certificate.issuer_o or ""
+    texts = [text for text in (certificate.issuer_cn, organisation) if text]
+    for product in products():
+        if any(pattern.search(text) for pattern in product.issuer for text in texts) or any(
+            pattern.fullmatch(organisation) for pattern in product.organisation
+        ):
+            return product.name
+    return None
+
+
+def _listed(chain: Sequence[Certificate], cas: Sequence[str]) -> str | None:
+    """The issuer that the user listed."""
+    for ca in cas:
+        wanted = ca.strip().casefold()
+        digest = wanted.replace(":", "")
+        for certificate in chain:
+            texts = (certificate.issuer_cn, certificate.issuer_o, certificate.issuer)
+            if certificate.sha256 == digest or any(t and fnmatchcase(t.casefold(), wanted) for t in texts):
+                return issuer_name(certificate)
+    return None
+
+
+def issuer_name(certificate: Certificate) -> str:
+    """What to call who issued it."""
+    return certificate.issuer_cn or certificate.issuer_o or certificate.issuer or "an issuer without a name"
+
+
+def _key_id(x: X509) -> bytes:
+    """RFC 5280 §4.2.1.2 method 1."""
+    return hashlib.sha1(x.key_bits, usedforsecurity=False).digest()

@@ -1,0 +1,181 @@
+"""Trust stores: the roots of the go command (crypto/x509/root.go, root_linux.go of go1.27), of certifi, of a file."""
+
+import base64
+import binascii
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from trace_go.model.errors import ConfigError
+from trace_go.model.tls import Certificate
+from trace_go.wire.x509 import X509, certificate, read
+
+CERT_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+)  # the first that can be read counts (root_linux.go)
+CERT_DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")  # all are read, beside the file
+PLATFORM_STORES = {"darwin": "macOS", "ios": "iOS", "windows": "Windows", "win32": "Windows"}
+# PEM blocks with headers inside are not taken, as in Go
+PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[ \t]*\r?\n([A-Za-z0-9+/=\s]*?)-----END CERTIFICATE-----")
+
+
+class TrustStore:
+    """Roots, read when first asked for. Pickles as the recipe, not the certificates."""
+
+    def __init__(self, name: str, found: str, load: Callable[[], tuple[bytes, ...]]) -> None:
+        self.name = name
+        self.found = found
+        """one line: how it was found"""
+        self._load = load
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TrustStore, (self.name, self.found, self._load)
+
+    @cached_property
+    def certificates(self) -> tuple[Certificate, ...]:
+        """What go can read of the store, each once."""
+        return tuple(certificate(root.der) for roots in self._by_subject.values() for root in roots)
+
+    def holds(self, certificate: X509) -> bool:
+        return any(root.der == certificate.der for root in self.named(certificate.raw_subject))
+
+    def named(self, raw_subject: bytes) -> Sequence[X509]:
+        """The roots with this encoded subject."""
+        return self._by_subject.get(raw_subject, ())
+
+    def has_organisation(self, organisation: str) -> bool:
+        return any(root.subject.o == organisation for roots in self._by_subject.values() for root in roots)
+
+    @cached_property
+    def _by_subject(self) -> dict[bytes, list[X509]]:
+        by_subject: dict[bytes, list[X509]] = {}
+        for root in map(read, dict.fromkeys(self._load())):
+            if not root.problem:
+                by_subject.setdefault(root.raw_subject, []).append(root)
+        return by_subject
+
+    def verifier_roots(self, issuers: frozenset[bytes]) -> list[Any]:
+        """The roots among `issuers` (encoded names) as cryptography's objects, less those it cannot read."""
+        from cryptography.x509 import load_der_x509_certificate
+
+        roots = []
+        for der in (root.der for issuer in sorted(issuers) for root in self.named(issuer)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # deprecations about old roots are not the user's to mend
+                try:
+                    roots.append(load_der_x509_certificate(der))
+                except ValueError:
+                    continue
+        return roots
+
+
+def choose(option: str, environ: Mapping[str, str]) -> TrustStore:
+    """The store of `--trust system|certifi|FILE`. Raises ConfigError for a file that is of no use."""
+    if option == "system":
+        return system_store(environ)
+    return certifi_store() if option == "certifi" else file_store(Path(option))
+
+
+def certifi_store() -> TrustStore:
+    """Mozilla's roots, as the installed certifi has them."""
+    import certifi
+
+    path = Path(certifi.where())
+    return TrustStore("certifi", f"Mozilla's roots of certifi {certifi.__version__}", partial(_load, (path,), ()))
+
+
+def file_store(path: Path) -> TrustStore:
+    """A PEM bundle. Raises ConfigError when it cannot be read or holds no certificate."""
+    try:
+        ders = pem_certificates(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"trust file {path}: {error.strerror or error}") from error
+    if all(read(der).problem for der in ders):
+        raise ConfigError(f"trust file {path}: no PEM certificate in it; convert DER with openssl x509 -inform der")
+    return TrustStore(str(path), f"the certificates in {path}", partial(_given, ders))
+
+
+def system_store(environ: Mapping[str, str], goos: str = sys.platform) -> TrustStore:
+    """The roots go trusts in this environment. SSL_CERT_FILE replaces the bundle and SSL_CERT_DIR the directories."""
+    file, directories = environ.get("SSL_CERT_FILE", ""), environ.get("SSL_CERT_DIR", "")
+    platform = PLATFORM_STORES.get(goos)
+    overridden = (file or directories) and "x509sslcertoverrideplatform=0" not in environ.get("GODEBUG", "").split(",")
+    if platform and not overridden:
+        return _platform_store(platform)
+    files = (Path(file),) if file else () if platform else tuple(map(Path, CERT_FILES))
+    separator = ";" if platform == "Windows" else ":"
+    folders = directories.split(separator) if directories else () if platform else CERT_DIRECTORIES
+    paths = tuple(Path(folder) for folder in folders if folder)
+    bundle = next((path for path in files if os.access(path, os.R_OK) and path.is_file()), None)
+    parts = [
+        f"SSL_CERT_FILE={file}" + ("" if bundle else " (unreadable)") if file else str(bundle or ""),
+        f"SSL_CERT_DIR={directories}" if directories else ", ".join(str(path) for path in paths if path.is_dir()),
+    ]
+    found = " and ".join(part for part in parts if part) or "no root certificates where go looks for them"
+    if platform:
+        found += f"; go before 1.27 uses the {platform} store instead"
+    return TrustStore("system", found, partial(_load, files, paths))
+
+
+def _platform_store(platform: str) -> TrustStore:
+    """What stands in for a store only the platform's own verifier can read in full."""
+    import ssl
+
+    ders = tuple(ssl.create_default_context().get_ca_certs(binary_form=True))
+    note = f"go uses the {platform} store, which is not read here; in its place "
+    if ders:
+        return TrustStore("Python's ssl roots", note + "the default roots of Python's ssl", partial(_given, ders))
+    mozilla = certifi_store()
+    return TrustStore(mozilla.name, note + mozilla.found, mozilla._load)
+
+
+def _given(ders: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return ders
+
+
+def _load(files: tuple[Path, ...], directories: tuple[Path, ...]) -> tuple[bytes, ...]:
+    """loadOnDiskRoots of root.go: the first readable file, then every file of every directory."""
+    ders: list[bytes] = []
+    for path in files:
+        try:
+            ders += pem_certificates(path.read_bytes())
+        except OSError:
+            continue
+        break
+    for directory in directories:
+        for path in _entries(directory):
+            try:
+                ders += pem_certificates(path.read_bytes())
+            except OSError:
+                continue
+    return tuple(ders)
+
+
+def _entries(directory: Path) -> list[Path]:
+    """Regular files, less links to a name in the same directory (the hash links of openssl rehash)."""
+    try:
+        entries = sorted(directory.iterdir())
+    except OSError:
+        return []
+    return [path for path in entries if path.is_file() and not (path.is_symlink() and "/" not in str(path.readlink()))]
+
+
+def pem_certificates(data: bytes) -> tuple[bytes, ...]:
+    """The DER of each PEM certificate in `data`, in order."""
+    ders = []
+    for block in PEM.findall(data):
+        try:
+            ders.append(base64.b64decode(b"".join(block.split()), validate=True))
+        except binascii.Error:
+            continue
+    return tuple(ders)

@@ -1,0 +1,395 @@
+"""Bodies of TLS handshake messages: hellos and certificates (RFC 8446 §4.1–4.2, RFC 5246 §7.4, RFC 6066 §3, RFC 7301).
+
+A body comes whole and without its 4-byte header. Each reader returns a value or raises WireError, never anything else.
+An observer records: only a length that leaves its block, or a body that ends too early, is an error. Whatever else an
+endpoint would refuse becomes an entry of `oddities`, and an extension that does not parse is kept as it came.
+"""
+
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TypeAlias
+
+from trace_go.model.errors import WireError
+from trace_go.model.tls import ClientHello, ServerHello
+from trace_go.wire import fingerprint
+from trace_go.wire.cursor import Cursor
+
+MAX_EXTENSIONS = 256
+"""of one hello; IANA has assigned about 65 types, and RFC 8701 reserves 16 more for GREASE"""
+MAX_CERTIFICATES = 100
+"""of one chain; OpenSSL's default verification depth"""
+MAX_SESSION_ID = 32
+"""RFC 8446 §4.1.2; a longer one is recorded"""
+CACHED_HELLOS = 1024
+"""different hellos remembered on each side; go's own differ by minor version and by the name they ask for"""
+MAX_CACHED = 4096
+"""bytes of a hello worth remembering; with an ML-KEM key share one has about 1,500"""
+
+HELLO_RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
+"""makes a ServerHello a HelloRetryRequest (RFC 8446 §4.1.3)"""
+
+_LEGACY_VERSIONS = range(0x0300, 0x0304)
+_SERVER_NAME, _GROUPS, _POINT_FORMATS, _SIGNATURE_ALGORITHMS, _ALPN = 0, 10, 11, 13, 16
+_SESSION_TICKET, _PRE_SHARED_KEY, _VERSIONS, _KEY_SHARE, _ENCRYPTED_HELLO = 35, 41, 43, 51, 0xFE0D
+_OPAQUE = (_SESSION_TICKET, _PRE_SHARED_KEY, _ENCRYPTED_HELLO)
+"""extensions that differ in every connection and tell an observer nothing but that they are there"""
+_HOST_NAME = 0
+_HEADER = struct.Struct("!HH")
+"""of an extension and of a key share: a number, and the length of what follows"""
+
+_Numbers: TypeAlias = Mapping[int, Callable[[Cursor], tuple[int, ...]]]
+_Names: TypeAlias = Mapping[int, Callable[[Cursor], tuple[bytes, ...]]]
+
+
+# -- hellos ------------------------------------------------------------------------------------------------------------
+
+
+def client_hello(body: bytes) -> ClientHello:
+    """Equal hellos give the same object, so that each is parsed and fingerprinted once. What differs in every connection
+    (random, session id, key share values, tickets, pre-shared keys, encrypted hellos) is told only by its presence.
+    """
+    lasting = _lasting(body, from_client=True)
+    return _cached_client_hello(lasting) if len(lasting) <= MAX_CACHED else _read_client_hello(lasting)
+
+
+def client_random(body: bytes) -> bytes:
+    """The 32 bytes of a ClientHello that name the connection in a key log."""
+    return Cursor(body, 2).pull_bytes(32)
+
+
+def server_hello(body: bytes) -> ServerHello:
+    """A ServerHello or, told by its random, a HelloRetryRequest."""
+    random = body[2:34]
+    if random == HELLO_RETRY_RANDOM:
+        return _read_server_hello(body, hello_retry=True)
+    lasting = _lasting(body, from_client=False)
+    hello = _cached_server_hello(lasting) if len(lasting) <= MAX_CACHED else _read_server_hello(lasting)
+    return replace(hello, random=random)
+
+
+def certificate_chain(body: bytes) -> tuple[bytes, ...]:
+    """The DER certificates of a Certificate message up to TLS 1.2, as sent: leaf first, none when a client has none."""
+    cursor = Cursor(body)
+    chain = cursor.pull_list(3, lambda entry: entry.pull_opaque(3))
+    cursor.expect_end()
+    if len(chain) > MAX_CERTIFICATES:
+        raise WireError(0, f"more than {MAX_CERTIFICATES} certificates")
+    return chain
+
+
+def _lasting(body: bytes, *, from_client: bool) -> bytes:
+    """`body` with zeros in place of what differs in every connection; as it is where its lengths do not add up."""
+    blank = bytearray(body)
+    try:
+        blank[2:34] = bytes(32)
+        pos = 35 + body[34]
+        blank[35:pos] = bytes(body[34])
+        if from_client:
+            pos += 2 + int.from_bytes(body[pos : pos + 2], "big")  # cipher suites
+            pos += 1 + body[pos]  # compression methods
+        else:
+            pos += 3
+        pos += 2
+        while pos < len(body):
+            kind, size = _HEADER.unpack_from(body, pos)
+            start, pos = pos + 4, pos + 4 + size
+            if kind == _KEY_SHARE and size > 4:
+                share = start + 2 if from_client else start
+                while share < pos:
+                    _, size = _HEADER.unpack_from(body, share)
+                    blank[share + 4 : share + 4 + size] = bytes(size)
+                    share += 4 + size
+                if share != pos:
+                    return body
+            elif kind in _OPAQUE:
+                blank[start:pos] = bytes(size)
+    except (IndexError, struct.error):
+        return body
+    return bytes(blank) if len(blank) == len(body) else body
+
+
+def _read_client_hello(body: bytes) -> ClientHello:
+    cursor = Cursor(body)
+    version = cursor.pull_uint16()
+    cursor.pull_bytes(32)
+    session_id = cursor.pull_opaque(1)
+    suites = cursor.pull_uint16s(2)
+    compression = tuple(cursor.pull_opaque(1))
+    found = _pull_extensions(cursor, _CLIENT_NUMBERS, _CLIENT_NAMES)
+    hosts, alpn = found.names.get(_SERVER_NAME), found.names.get(_ALPN)
+    oddities = [
+        *_header_oddities(version, session_id),
+        *(["no cipher suites"] if not suites else []),
+        *(["no null compression"] if 0 not in compression else []),
+        *_host_oddities(hosts),
+        *(["empty ALPN"] if alpn is not None and not all(alpn or (b"",)) else []),
+        *found.oddities,
+    ]
+    numbers = found.numbers
+    versions = numbers.get(_VERSIONS, (version,))
+    groups, algorithms = numbers.get(_GROUPS, ()), numbers.get(_SIGNATURE_ALGORITHMS, ())
+    return ClientHello(
+        legacy_version=version,
+        cipher_suites=suites,
+        compression_methods=compression,
+        extension_types=tuple(found.types),
+        sni=_text(hosts[0]) if hosts else None,
+        alpn=tuple(map(_text, alpn or ())),
+        versions=versions,
+        groups=groups,
+        key_shares=numbers.get(_KEY_SHARE, ()),
+        signature_algorithms=algorithms,
+        unknown_extensions=tuple(found.unknown),
+        session_id_length=len(session_id),
+        ja3=fingerprint.ja3(version, suites, found.types, groups, numbers.get(_POINT_FORMATS, ())),
+        ja4=fingerprint.ja4(
+            versions=versions,
+            ciphers=suites,
+            extensions=found.types,
+            alpn=alpn or (),
+            signature_algorithms=algorithms,
+        ),
+        oddities=tuple(oddities),
+    )
+
+
+_cached_client_hello = lru_cache(CACHED_HELLOS)(_read_client_hello)
+
+
+def _read_server_hello(body: bytes, *, hello_retry: bool = False) -> ServerHello:
+    cursor = Cursor(body)
+    version = cursor.pull_uint16()
+    random = cursor.pull_bytes(32)
+    session_id = cursor.pull_opaque(1)
+    suite = cursor.pull_uint16()
+    compression = cursor.pull_uint8()
+    found = _pull_extensions(cursor, _RETRY_NUMBERS if hello_retry else _SERVER_NUMBERS, _SERVER_NAMES)
+    alpn = found.names.get(_ALPN)
+    oddities = [
+        *_header_oddities(version, session_id),
+        *([f"compression method {compression}"] if compression else []),
+        *([f"{len(alpn)} protocols chosen"] if alpn is not None and len(alpn) != 1 else []),
+        *found.oddities,
+    ]
+    return ServerHello(
+        legacy_version=version,
+        version=found.numbers.get(_VERSIONS, (version,))[0],
+        random=random,
+        cipher_suite=suite,
+        extension_types=tuple(found.types),
+        alpn=_text(alpn[0]) if alpn else None,
+        group=found.numbers.get(_KEY_SHARE, (None,))[0],
+        hello_retry=hello_retry,
+        ja3s=fingerprint.ja3s(version, suite, found.types),
+        oddities=tuple(oddities),
+    )
+
+
+_cached_server_hello = lru_cache(CACHED_HELLOS)(_read_server_hello)
+
+
+def _header_oddities(version: int, session_id: bytes) -> list[str]:
+    oddities = []
+    if version not in _LEGACY_VERSIONS:
+        oddities.append(f"legacy version {version:#06x}")
+    if len(session_id) > MAX_SESSION_ID:
+        oddities.append(f"session id of {len(session_id)} bytes")
+    return oddities
+
+
+def _host_oddities(hosts: tuple[bytes, ...] | None) -> list[str]:
+    if hosts is None:
+        return []
+    oddities = [f"{len(hosts)} server names"] if len(hosts) != 1 else []
+    if b"" in hosts:
+        oddities.append("empty server name")
+    if not all(map(bytes.isascii, hosts)):
+        oddities.append("server name is not ASCII")
+    return oddities
+
+
+def _text(name: bytes) -> str:
+    return name.decode("ascii", "backslashreplace")
+
+
+# -- extensions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Extensions:
+    types: list[int] = field(default_factory=list)
+    numbers: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    names: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+    unknown: list[tuple[int, bytes]] = field(default_factory=list)
+    oddities: list[str] = field(default_factory=list)
+
+
+def _pull_extensions(cursor: Cursor, numbers: _Numbers, names: _Names) -> _Extensions:
+    """The rest of a hello. Up to TLS 1.2 the block may be missing; one longer than the body raises WireError."""
+    found = _Extensions()
+    if not cursor.left:
+        return found
+    block = cursor.pull_block(2)
+    while block.left:
+        if len(found.types) == MAX_EXTENSIONS:
+            raise WireError(block.pos, f"more than {MAX_EXTENSIONS} extensions")
+        kind, body = block.pull_uint16(), block.pull_block(2)
+        raw = (kind, body.data[body.pos : body.end])
+        if kind in found.types:
+            found.unknown.append(raw)
+            found.oddities.append(f"extension {kind} repeated")
+        else:
+            try:
+                if kind in numbers:
+                    value = numbers[kind](body)
+                    body.expect_end()
+                    found.numbers[kind] = value
+                elif kind in names:
+                    name = names[kind](body)
+                    body.expect_end()
+                    found.names[kind] = name
+                elif kind not in _OPAQUE:
+                    found.unknown.append(raw)
+            except WireError:
+                found.unknown.append(raw)
+                found.oddities.append(f"extension {kind} does not parse")
+        found.types.append(kind)
+    if cursor.left:
+        found.oddities.append(f"{cursor.left} bytes after the extensions")
+    return found
+
+
+def _pull_server_name(entry: Cursor) -> tuple[int, bytes]:
+    return entry.pull_uint8(), entry.pull_opaque(2)
+
+
+def _pull_host_names(body: Cursor) -> tuple[bytes, ...]:
+    return tuple(name for kind, name in body.pull_list(2, _pull_server_name) if kind == _HOST_NAME)
+
+
+def _pull_protocols(body: Cursor) -> tuple[bytes, ...]:
+    return body.pull_list(2, lambda entry: entry.pull_opaque(1))
+
+
+def _pull_share_group(entry: Cursor) -> int:
+    group = entry.pull_uint16()
+    entry.pull_opaque(2)
+    return group
+
+
+_CLIENT_NUMBERS: _Numbers = {
+    _GROUPS: lambda body: body.pull_uint16s(2),
+    _POINT_FORMATS: lambda body: tuple(body.pull_opaque(1)),
+    _SIGNATURE_ALGORITHMS: lambda body: body.pull_uint16s(2),
+    _VERSIONS: lambda body: body.pull_uint16s(1),
+    _KEY_SHARE: lambda body: body.pull_list(2, _pull_share_group),
+}
+_CLIENT_NAMES: _Names = {_SERVER_NAME: _pull_host_names, _ALPN: _pull_protocols}
+_RETRY_NUMBERS: _Numbers = {
+    _VERSIONS: lambda body: (body.pull_uint16(),),
+    _KEY_SHARE: lambda body: (body.pull_uint16(),),
+}
+_SERVER_NUMBERS: _Numbers = {**_RETRY_NUMBERS, _KEY_SHARE: lambda body: (_pull_share_group(body),)}
+_SERVER_NAMES: _Names = {_ALPN: _pull_protocols}
+
+
+# -- names of numbers --------------------------------------------------------------------------------------------------
+
+_VERSION_NAMES = {
+    0x0002: "SSL 2.0",
+    0x0300: "SSL 3.0",
+    0x0301: "TLS 1.0",
+    0x0302: "TLS 1.1",
+    0x0303: "TLS 1.2",
+    0x0304: "TLS 1.3",
+}
+
+_ALERT_NAMES = {
+    0: "close_notify",
+    10: "unexpected_message",
+    20: "bad_record_mac",
+    21: "decryption_failed",
+    22: "record_overflow",
+    30: "decompression_failure",
+    40: "handshake_failure",
+    41: "no_certificate",
+    42: "bad_certificate",
+    43: "unsupported_certificate",
+    44: "certificate_revoked",
+    45: "certificate_expired",
+    46: "certificate_unknown",
+    47: "illegal_parameter",
+    48: "unknown_ca",
+    49: "access_denied",
+    50: "decode_error",
+    51: "decrypt_error",
+    60: "export_restriction",
+    70: "protocol_version",
+    71: "insufficient_security",
+    80: "internal_error",
+    86: "inappropriate_fallback",
+    90: "user_canceled",
+    100: "no_renegotiation",
+    109: "missing_extension",
+    110: "unsupported_extension",
+    111: "certificate_unobtainable",
+    112: "unrecognized_name",
+    113: "bad_certificate_status_response",
+    114: "bad_certificate_hash_value",
+    115: "unknown_psk_identity",
+    116: "certificate_required",
+    120: "no_application_protocol",
+    121: "ech_required",
+}
+"""IANA's TLS Alerts registry"""
+
+_CIPHER_NAMES = {
+    0x000A: "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
+    0x002F: "TLS_RSA_WITH_AES_128_CBC_SHA",
+    0x0033: "TLS_DHE_RSA_WITH_AES_128_CBC_SHA",
+    0x0035: "TLS_RSA_WITH_AES_256_CBC_SHA",
+    0x0039: "TLS_DHE_RSA_WITH_AES_256_CBC_SHA",
+    0x003C: "TLS_RSA_WITH_AES_128_CBC_SHA256",
+    0x003D: "TLS_RSA_WITH_AES_256_CBC_SHA256",
+    0x009C: "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    0x009D: "TLS_RSA_WITH_AES_256_GCM_SHA384",
+    0x009E: "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
+    0x009F: "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384",
+    0x1301: "TLS_AES_128_GCM_SHA256",
+    0x1302: "TLS_AES_256_GCM_SHA384",
+    0x1303: "TLS_CHACHA20_POLY1305_SHA256",
+    0x1304: "TLS_AES_128_CCM_SHA256",
+    0x1305: "TLS_AES_128_CCM_8_SHA256",
+    0xC009: "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
+    0xC00A: "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
+    0xC012: "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
+    0xC013: "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+    0xC014: "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
+    0xC023: "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
+    0xC024: "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384",
+    0xC027: "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
+    0xC028: "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384",
+    0xC02B: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+    0xC02C: "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+    0xC02F: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    0xC030: "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    0xCCA8: "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    0xCCA9: "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+    0xCCAA: "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+}
+"""IANA's names of what servers choose today; the rest of the registry is told as a number"""
+
+
+def alert_name(description: int) -> str:
+    """-1 is an alert that was sent encrypted."""
+    return "encrypted" if description < 0 else _ALERT_NAMES.get(description, f"alert {description}")
+
+
+def version_name(version: int) -> str:
+    return _VERSION_NAMES.get(version, f"{version:#06x}")
+
+
+def cipher_name(suite: int) -> str | None:
+    return _CIPHER_NAMES.get(suite)

@@ -1,0 +1,240 @@
+"""One direction of a TLS conversation as records (RFC 8446 §5, RFC 5246 §6.2), read without keys.
+
+`TlsReader.next_event` returns an event, returns None ("need more"), or raises WireError when the bytes are not TLS, and
+then does so for good. Handshake messages come out as soon as they are complete, also from several records and before
+their record ends. Of an encrypted record only the header is read: `skip` tells how many bytes to leave out.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from trace_go.model.errors import WireError
+
+MAX_RECORD = 16384 + 2048
+"""RFC 5246 §6.2.3; TLS 1.3 allows 16384 + 256"""
+MAX_MESSAGE = 256 * 1024
+"""crypto/tls of Go refuses longer certificate messages (maxHandshakeCertificateMsg); the length field allows 16 MiB"""
+
+_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA, _HEARTBEAT = 20, 21, 22, 23, 24
+_CLIENT_HELLO, _SERVER_HELLO = 1, 2
+_HEADER = struct.Struct("!BHH")
+_MAJOR_VERSION = 3
+_SHORTEST_HELLO = 4 + 38
+"""a ServerHello without session id and extensions, with its header"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandshakeMessage:
+    """A handshake message in clear. start, end: offsets in this direction of its first byte and behind its last."""
+
+    type: int
+    body: bytes
+    """without its 4-byte header"""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRecord:
+    """start, end: offsets of the record in this direction."""
+
+    level: int
+    """1 warning, 2 fatal, -1 encrypted"""
+    description: int
+    """-1 encrypted"""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeCipherSpec:
+    """start, end: offsets of the record in this direction."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptedRecord:
+    """A record of which only the header was read. start, end: its offsets; `end` may lie ahead of what arrived."""
+
+    content_type: int
+    length: int
+    """bytes after the 5-byte header"""
+    start: int
+    end: int
+
+
+Event: TypeAlias = HandshakeMessage | AlertRecord | ChangeCipherSpec | EncryptedRecord
+
+
+class TlsReader:
+    """Feed with `receive` in stream order, then take events until None."""
+
+    __slots__ = ("_base", "_data", "_hello", "_left", "_message", "_pos", "_start", "encrypted", "skip")
+
+    skip: int
+    """bytes that come next in the stream and are not needed: left out by `skipped`, or dropped when fed"""
+    encrypted: bool
+    """the last record was a ChangeCipherSpec or encrypted: in TLS ≤ 1.2 all that follows is"""
+
+    def __init__(self, from_client: bool) -> None:
+        self.skip = 0
+        self.encrypted = False
+        self._hello = _CLIENT_HELLO if from_client else _SERVER_HELLO
+        self._data = b""
+        self._pos = 0
+        self._base = 0  # stream offset of _data[0]
+        self._left = 0  # bytes to come of the open handshake record
+        self._message = bytearray()  # an unfinished handshake message
+        self._start = 0  # its offset
+
+    def receive(self, data: bytes) -> None:
+        """The next bytes of the stream; those that `skip` announced may be among them or not."""
+        if self.skip:
+            dropped = min(self.skip, len(data))
+            self.skipped(dropped)
+            data = data[dropped:]
+        self._data, self._base, self._pos = self._data[self._pos :] + data, self._base + self._pos, 0
+
+    def skipped(self, n: int) -> None:
+        """The next `n` bytes of the stream will not be fed. More than `skip` leave a gap: WireError."""
+        if n > self.skip:
+            raise WireError(self._base + self._pos, "bytes missing")
+        self.skip -= n
+        self._base += n
+
+    def next_event(self) -> Event | None:
+        while True:
+            if self._left:
+                message = self._maybe_message()
+                if message or self._left:
+                    return message
+            event = self._maybe_record()
+            if event or not self._left:
+                return event
+
+    def _maybe_record(self) -> Event | None:
+        """Takes the next record, or only the header of a handshake record in clear, whose length goes to `_left`."""
+        if len(self._data) - self._pos < _HEADER.size:
+            return None
+        start = self._base + self._pos
+        kind, version, length = _HEADER.unpack_from(self._data, self._pos)
+        if kind not in _READERS or version >> 8 != _MAJOR_VERSION:
+            raise WireError(start, "not a TLS record")
+        if length > MAX_RECORD:
+            raise WireError(start, f"record of {length} bytes")
+        if not length and kind != _APPLICATION_DATA:
+            raise WireError(start, "empty record")
+        if self._message and kind not in (_HANDSHAKE, _ALERT):
+            raise WireError(start, "handshake message cut short")
+        return _READERS[kind](self, kind, length, start)
+
+    def _maybe_handshake(self, kind: int, length: int, start: int) -> Event | None:
+        if self.encrypted:
+            # After a HelloRetryRequest both sides say hello in clear behind a ChangeCipherSpec (RFC 8446 §D.4).
+            if length < _SHORTEST_HELLO:
+                return self._encrypted_record(kind, length, start)
+            head = self._body(5)
+            if len(head) < 5:
+                return None
+            size = 4 + int.from_bytes(head[1:4], "big")
+            if head[0] != self._hello or head[4] != _MAJOR_VERSION or not length <= size <= MAX_MESSAGE:
+                return self._encrypted_record(kind, length, start)
+        self.encrypted = False
+        self._pos += _HEADER.size
+        self._left = length
+        return None
+
+    def _maybe_change_cipher_spec(self, kind: int, length: int, start: int) -> Event | None:
+        if length != 1:
+            if self.encrypted:
+                return self._encrypted_record(kind, length, start)
+            raise WireError(start, f"ChangeCipherSpec of {length} bytes")
+        if not self._body(length):
+            return None
+        self.encrypted = True
+        self._pass(length)
+        return ChangeCipherSpec(start=start, end=start + _HEADER.size + length)
+
+    def _maybe_alert(self, _kind: int, length: int, start: int) -> Event | None:
+        level = description = -1
+        if length == 2:  # no cipher makes two bytes of an alert
+            body = self._body(length)
+            if len(body) < length:
+                return None
+            level, description = body
+        self._pass(length)
+        return AlertRecord(level=level, description=description, start=start, end=start + _HEADER.size + length)
+
+    def _encrypted_record(self, kind: int, length: int, start: int) -> Event:
+        self.encrypted = True
+        self._pass(length)
+        return EncryptedRecord(content_type=kind, length=length, start=start, end=start + _HEADER.size + length)
+
+    def _body(self, size: int) -> bytes:
+        """The first `size` bytes of a record, or as many as have arrived."""
+        start = self._pos + _HEADER.size
+        return self._data[start : start + size]
+
+    def _pass(self, length: int) -> None:
+        """Moves behind a record; what has not arrived of it is to be skipped."""
+        end = self._pos + _HEADER.size + length
+        self._pos = min(end, len(self._data))
+        self.skip = end - self._pos
+
+    def _maybe_message(self) -> HandshakeMessage | None:
+        """A message that ends in the open record, as far as that has arrived."""
+        if not self._message:
+            self._start = self._base + self._pos
+        self._collect(4)
+        if len(self._message) < 4:
+            return None
+        size = 4 + int.from_bytes(self._message[1:4], "big")
+        if size > MAX_MESSAGE:
+            raise WireError(self._start, f"handshake message of {size} bytes")
+        self._collect(size)
+        if len(self._message) < size:
+            return None
+        message, self._message = self._message, bytearray()
+        return HandshakeMessage(type=message[0], body=bytes(message[4:]), start=self._start, end=self._base + self._pos)
+
+    def _collect(self, size: int) -> None:
+        """Takes bytes of the open record until the message has `size`."""
+        take = min(size - len(self._message), self._left)
+        taken = self._data[self._pos : self._pos + take] if take > 0 else b""
+        self._message += taken
+        self._pos += len(taken)
+        self._left -= len(taken)
+
+
+_READERS: dict[int, Callable[[TlsReader, int, int, int], Event | None]] = {
+    _CHANGE_CIPHER_SPEC: TlsReader._maybe_change_cipher_spec,
+    _ALERT: TlsReader._maybe_alert,
+    _HANDSHAKE: TlsReader._maybe_handshake,
+    _APPLICATION_DATA: TlsReader._encrypted_record,
+    _HEARTBEAT: TlsReader._encrypted_record,
+}
+"""content type → reader of a record, which gets that type, the length, and the offset of the record"""
+
+
+def looks_like_tls(data: bytes) -> bool | None:
+    """Whether a stream that begins with `data` is TLS: a record header, then a hello if it is a handshake record.
+
+    None = need more (at most 6 bytes). A capture that starts late may show an alert or encrypted records first. The
+    ClientHello of SSL 2.0, which has no record header and which RFC 6176 forbids, is False.
+    """
+    if not data:
+        return None
+    if data[0] not in _READERS or data[1:2] not in (b"", bytes((_MAJOR_VERSION,))):
+        return False
+    if len(data) < _HEADER.size:
+        return None
+    kind, _, length = _HEADER.unpack_from(data)
+    if not 0 < length <= MAX_RECORD:
+        return False
+    if kind != _HANDSHAKE:
+        return True
+    return data[5] in (_CLIENT_HELLO, _SERVER_HELLO) if len(data) > _HEADER.size else None

@@ -1,0 +1,85 @@
+"""The lab's modules, certificates and scenario files."""
+
+import ipaddress
+import tomllib
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509 import verification
+
+from lab import adversary, modules, pki, scenario, servers
+
+DOCUMENTATION = [ipaddress.ip_network(n) for n in ("203.0.113.0/24", "198.51.100.0/24")]
+FAULTS = {"", "nxdomain", "blackhole", "refused", *adversary.MODES}
+HANDLERS = {"direct", "mirror", "mitm", "checksum-db", "none"}
+ROLES = {"resolver", "forward-proxy", "interceptor", "mirror", "checksum-db", "cdn", "origin"}
+
+
+def test_h1_is_what_go_writes() -> None:
+    # go.sum's line for a go.mod that reads "module example.com/empty\n", computed by go mod download
+    assert modules.h1({"go.mod": b"module example.com/empty\n"}) == "h1:+VQ4XqTH+uVTNUEUBkU5QJpZJoeDEZhUWbQp8UZ4U0s="
+
+
+def test_requirements_take_the_highest_version_and_mark_indirect_ones() -> None:
+    lines = modules.requirements(["github.com/Azure/pick v0.3.0", "example.com/alpha v1.2.3"], modules.MIRRORED)
+    assert lines == [
+        "example.com/alpha v1.2.3",
+        "example.com/beta v1.0.1 // indirect",
+        "github.com/Azure/pick v0.3.0",
+        "golang.org/x/labtext v0.14.0 // indirect",
+    ]
+
+
+def test_tree_is_escaped_and_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        modules.write_tree(tmp_path / name, modules.MIRRORED)
+    roots = list(tmp_path.iterdir())
+    first, second = ({p.relative_to(r): p.read_bytes() for p in r.rglob("*") if p.is_file()} for r in roots)
+    assert first == second
+    assert Path("github.com/!azure/pick/@v/v0.3.0.zip") in first
+    assert first[Path("example.com/alpha/@v/list")] == b"v1.2.2\nv1.2.3\n"
+    assert b'"v1.2.3"' in first[Path("example.com/alpha/@latest")]
+
+
+@pytest.mark.parametrize("chain", pki.CHAINS)
+def test_only_the_good_chain_verifies(tmp_path: Path, chain: str) -> None:
+    authority = pki.Authority()
+    authority.write_server(tmp_path, "proxy.golang.org", chain)
+    leaf, *others = x509.load_pem_x509_certificates((tmp_path / "proxy.golang.org.pem").read_bytes())
+    store = verification.Store([authority.root.certificate])
+    verifier = verification.PolicyBuilder().store(store).build_server_verifier(x509.DNSName("proxy.golang.org"))
+    if chain == "good":
+        assert len(verifier.verify(leaf, others)) == 3
+    else:
+        with pytest.raises(verification.VerificationError):
+            verifier.verify(leaf, others)
+
+
+@pytest.mark.parametrize("name", scenario.names())
+def test_scenario_is_sound(name: str) -> None:
+    loaded = scenario.load(name)
+    hosts = loaded.hosts.values()
+    assert {host.plays for host in hosts} <= servers.ROLES.keys()
+    assert {host.chain for host in hosts} <= set(pki.CHAINS)
+    assert {host.fault for host in hosts} <= FAULTS
+    assert len({host.address for host in hosts}) == len(hosts)
+    assert all(any(ipaddress.ip_address(host.address) in network for network in DOCUMENTATION) for host in hosts)
+    truth = loaded.truth
+    assert truth.status in {"ok", "degraded", "failed", "suspicious"}
+    assert (truth.exit != 0) == (truth.status == "failed")
+    assert (truth.cause == "") == (truth.status == "ok")
+    assert {row.handled_by for row in truth.requests} <= HANDLERS
+    assert {role for row in truth.requests for role in row.hops} <= ROLES
+    assert all((row.claims_to_be != "") == (row.handled_by == "mitm") for row in truth.requests)
+    known = {module.id for module in (*loaded.mirrored, *modules.PRIVATE)}
+    assert {line.removesuffix(" // indirect") for line in loaded.main_requires} <= known
+
+
+def test_unknown_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (scenario.FOLDER / "healthy-mirror.toml").read_text()
+    (tmp_path / "odd.toml").write_text("colour = 'red'\n" + text)
+    monkeypatch.setattr(scenario, "FOLDER", tmp_path)
+    assert "colour" in tomllib.loads((tmp_path / "odd.toml").read_text())
+    with pytest.raises(TypeError, match="colour"):
+        scenario.load("odd")
