@@ -14,11 +14,10 @@ from lab.scenario import PROXY_HOST, PROXY_PORT, Host, Scenario
 RUN = Path("/run/lab")  # on the world's own tmpfs
 TREE, SUMDB, GIT, PKI, MITM = (RUN / name for name in ("proxy", "sumdb", "git", "pki", "mitm"))
 ACCESS_LOG = RUN / "access.jsonl"
-PACKAGES = {  # what a user must install (Debian) when a program is missing
+PACKAGES = {  # what to install when a program is missing: Debian packages, but for the last
     "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount",
     "dnsmasq": "dnsmasq-base", "nginx": "nginx-light", "fcgiwrap": "fcgiwrap", "git": "git", "nft": "nftables",
-    "tinyproxy": "tinyproxy-bin",
-    "mitmdump": "none: install mitmproxy in a venv and set LAB_MITMDUMP",
+    "tinyproxy": "tinyproxy-bin", "mitmdump": "mitmproxy in a venv, and name its mitmdump in LAB_MITMDUMP",
 }  # fmt: skip
 
 # What a name can play: directives of its nginx server. `@missing` speaks as proxy.golang.org does.
@@ -68,7 +67,7 @@ def programs(scenario: Scenario) -> list[str]:
 def missing(needed: list[str]) -> list[str]:
     """One line for each program that is not there."""
     have = {name: mitmdump() if name == "mitmdump" else shutil.which(name) for name in needed}
-    return [f"{name} not found (Debian package: {PACKAGES[name]})" for name, path in have.items() if not path]
+    return [f"{name} not found: install {PACKAGES[name]}" for name, path in have.items() if not path]
 
 
 def dnsmasq(scenario: Scenario) -> list[str]:

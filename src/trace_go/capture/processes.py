@@ -1,14 +1,18 @@
-"""Which process of the command owns a socket: sampled from /proc while the command runs (proc(5), Linux only).
+"""Which process of the command owns a socket: sampled while the command runs (Linux only).
 
-A socket that lives shorter than the pause between two samples can be missed; its flow then has no process.
+The process tree and its socket inodes come from /proc (proc(5)), their addresses from the kernel's socket table
+(sock_diag(7)), which is asked only when a new inode turns up; on a big machine /proc/net/tcp takes ten times as long. A
+socket that lives shorter than the pause between two samples can be missed; its flow then has no process.
 """
 
 import os
-import re
+import socket
 import struct
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import NamedTuple
@@ -17,11 +21,19 @@ from typing import NamedTuple
 PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.1
 # The pause is at least this many times what the sample took: at most 2 % of one processor.
 IDLE_PER_WORK = 50
-# A build starts thousands of short processes; those that never had a socket are forgotten when they end.
-MAX_PROCESSES = 4096
+# New sockets are in the table within microseconds of their creation; what is not there by then never connects.
+TRIES = 3
+# A build with more processes at one time is sampled in part.
+MAX_PROCESSES = 1000
 
-_TABLES = (("tcp", "tcp"), ("tcp6", "tcp"), ("udp", "udp"), ("udp6", "udp"))
-_ROW = re.compile(rb"^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) ([0-9A-F]+):([0-9A-F]{4}) (?:\S+ +){6}(\d+)", re.MULTILINE)
+_SOCK_DIAG_BY_FAMILY, _DONE, _ERROR = 20, 3, 2
+_REQUEST, _DUMP = 1, 0x300
+_STATES = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8  # ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT
+_HEADER = struct.Struct("=IHHII")
+_ASK = struct.Struct("=IHHIIBBBBI48x")  # nlmsghdr, inet_diag_req_v2
+_ANSWER = struct.Struct("=B3x2s2s16s16s12x16xI")  # inet_diag_msg
+_NETLINK_SOCK_DIAG = 4
+_REPLY_BYTES = 1 << 17
 
 
 class Socket(NamedTuple):
@@ -30,7 +42,6 @@ class Socket(NamedTuple):
     local_ip: str
     local_port: int
     remote_ip: str
-    """of an unconnected UDP socket, `0.0.0.0` or `::` and port 0"""
     remote_port: int
 
 
@@ -39,13 +50,15 @@ class SocketSampler:
 
     def __init__(self) -> None:
         self._owners: dict[Socket, str] = {}
-        self._known: set[int] = set()  # inodes whose addresses are final
+        self._pids: set[int] = set()
+        self._tries: dict[int, int] = {}  # inode: samples in which it was there and its addresses were not
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self, pid: int) -> None:
         if sys.platform == "linux":
-            self._thread = threading.Thread(target=self._work, args=(pid,), name="processes", daemon=True)
+            self._pids.add(pid)
+            self._thread = threading.Thread(target=self._work, name="processes", daemon=True)
             self._thread.start()
 
     def stop(self) -> dict[Socket, str]:
@@ -55,25 +68,92 @@ class SocketSampler:
             self._thread.join()
         return self._owners
 
-    def _work(self, root: int) -> None:
+    def _work(self) -> None:
         pause = PAUSE_S
         while not self._stop.wait(pause):
             before, begun = len(self._owners), time.thread_time()
-            self._sample(root)
+            self.sample()
             work = time.thread_time() - begun
             pause = PAUSE_S if len(self._owners) > before else min(pause * 1.5, LONGEST_PAUSE_S)
             pause = max(pause, work * IDLE_PER_WORK)
 
-    def _sample(self, root: int) -> None:
-        fresh: dict[int, int] = {}  # inode: pid
-        for pid in tree(root):
-            for inode in _sockets(pid):
-                if inode not in self._known:
-                    fresh[inode] = pid
-        if not fresh:
+    def sample(self) -> None:
+        self._pids = _tree(self._pids)
+        owners = {inode: pid for pid in self._pids for inode in _sockets(pid) if self._tries.get(inode, 0) < TRIES}
+        if not owners:
             return
-        for inode, found in _addresses(root).items():
-            pid = fresh.pop(inode, 0)
-            if pid:
-                self._owners.setdefault(found, f"{_name(pid)} ({pid})")
-                self._known.add(inode)
+        table = dict(_connected())
+        for inode, pid in owners.items():
+            self._tries[inode] = TRIES if inode in table else self._tries.get(inode, 0) + 1
+            if inode in table:
+                self._owners[table[inode]] = f"{_name(pid)} ({pid})"
+
+
+def _tree(pids: set[int]) -> set[int]:
+    """Those of `pids` that live, and their descendants."""
+    living: set[int] = set()
+    waiting = list(pids)
+    while waiting and len(living) < MAX_PROCESSES:
+        pid = waiting.pop()
+        if pid in living:
+            continue
+        with suppress(OSError):
+            threads = os.listdir(f"/proc/{pid}/task")  # noqa: PTH208 -- many times a second, and pathlib takes twice as long
+            living.add(pid)
+            for thread in threads:
+                with suppress(OSError):  # threads end at any time
+                    waiting += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+    return living
+
+
+def _sockets(pid: int) -> Iterator[int]:
+    """Inodes of its open sockets; none when it is gone or not ours to look at."""
+    folder = f"/proc/{pid}/fd"
+    with suppress(OSError):
+        for descriptor in os.listdir(folder):  # noqa: PTH208 -- as above
+            with suppress(OSError):
+                target = os.readlink(f"{folder}/{descriptor}")  # noqa: PTH115 -- as above
+                if target.startswith("socket:["):
+                    yield int(target[8:-1])
+
+
+def _name(pid: int) -> str:
+    """Base name of argv[0]: `go`, `git-remote-https`."""
+    try:
+        first = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0", 1)[0]
+    except OSError:
+        return "?"
+    return first.decode("utf-8", "backslashreplace").rpartition("/")[2] or "?"
+
+
+def _connected() -> Iterator[tuple[int, Socket]]:
+    """(inode, addresses) of the connected sockets of this network namespace; nothing where the kernel does not tell."""
+    with suppress(OSError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for transport, protocol in (("tcp", socket.IPPROTO_TCP), ("udp", socket.IPPROTO_UDP)):
+                flags = _REQUEST | _DUMP
+                ask = _ASK.pack(_ASK.size, _SOCK_DIAG_BY_FAMILY, flags, 0, 0, family, protocol, 0, 0, _STATES)
+                kernel.send(ask)
+                yield from _answers(kernel, transport)
+
+
+def _answers(kernel: socket.socket, transport: str) -> Iterator[tuple[int, Socket]]:
+    while True:
+        data = kernel.recv(_REPLY_BYTES)
+        at = 0
+        while at < len(data):
+            length, kind, *_ = _HEADER.unpack_from(data, at)
+            if kind in (_DONE, _ERROR):
+                return
+            family, local_port, remote_port, local, remote, inode = _ANSWER.unpack_from(data, at + _HEADER.size)
+            local_port, remote_port = int.from_bytes(local_port, "big"), int.from_bytes(remote_port, "big")
+            yield inode, Socket(transport, _ip(family, local), local_port, _ip(family, remote), remote_port)
+            at += (length + 3) & ~3
+
+
+def _ip(family: int, packed: bytes) -> str:
+    """IPv4-mapped addresses as the IPv4 that is on the wire."""
+    if family == socket.AF_INET:
+        return socket.inet_ntop(socket.AF_INET, packed[:4])
+    address = IPv6Address(packed)
+    return str(address.ipv4_mapped or address)

@@ -1,4 +1,4 @@
-"""Building and validating a path as the go command does for a server: Certificate.Verify (crypto/x509/verify.go, go1.27).
+"""Path building and validation as the go command does it: Certificate.Verify (crypto/x509/verify.go, go1.27).
 
 Not here: certificate policies, and the platform verifiers of macOS and Windows.
 """
@@ -37,7 +37,7 @@ class Refusal:
     at: X509
     """the certificate at which it stops"""
     why: str
-    """what is wrong with it, in words that follow its name; for UNKNOWN_AUTHORITY why a candidate did not do, or empty"""
+    """what is wrong with it, in words that follow its name; for UNKNOWN_AUTHORITY why a candidate failed, or empty"""
 
 
 Path = tuple[X509, ...]

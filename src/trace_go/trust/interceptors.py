@@ -1,6 +1,6 @@
-"""Signs in a certificate chain that a machine in the path made it (mitmproxy, Squid, antivirus, gateways, state authorities).
+"""Signs in a certificate chain that a machine in the path made it (mitmproxy, Squid, antivirus, gateways, states).
 
-Only signs that stand by themselves name an interceptor: an issuer known for it, or a leaf made with its issuer's key pair.
+Only signs that stand by themselves name one: an issuer known for it, or a leaf made with its issuer's key pair.
 """
 
 import hashlib
@@ -50,8 +50,8 @@ def interceptor(
 ) -> tuple[str | None, tuple[str, ...]]:
     """(product or CA name, why: one phrase for each sign), or (None, ()).
 
-    cas: the user's interception CAs: common name, organisation or RFC 4514 name of an issuer (`*` stands for anything), or
-    the SHA-256 of a certificate in the chain. at_ns: when the chain was seen. name: the host that was asked for.
+    cas: the user's interception CAs: common name, organisation or RFC 4514 name of an issuer (`*` stands for anything),
+    or the SHA-256 of a certificate in the chain. at_ns: when the chain was seen. name: the host that was asked for.
     """
     if not chain:
         return None, ()

@@ -1,7 +1,7 @@
 """How one certificate chain stands against a trust store at packet time, as the go command sees it.
 
-cryptography's verifier is asked first. It is stricter than go (CA/Browser Forum profile) and gives no reasons, so what it
-refuses, gopath decides and explains. Checked beforehand is what crypto/tls (verifyServerCertificate) does around it.
+cryptography's verifier is asked first. It is stricter than go (CA/Browser Forum profile) and tells no reasons, so what
+it refuses is decided and explained by gopath. Around both stands what crypto/tls checks (verifyServerCertificate).
 """
 
 import warnings
@@ -32,8 +32,8 @@ def judge(
 ) -> Verdict:
     """(trusted, fault, detail in plain words) for `chain` as sent, leaf first, for the host `name` at `at_ns`.
 
-    interceptor: who made the chain, when signs of that are known. others: CA certificates from elsewhere in the input, which
-    can prove that an intermediate is missing.
+    interceptor: who made the chain, when signs of that are known. others: CA certificates from elsewhere in the input,
+    which can prove that an intermediate is missing.
     """
     if not chain:
         return False, ChainFault.UNREADABLE, "no certificate was sent"

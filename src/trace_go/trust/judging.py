@@ -1,4 +1,4 @@
-"""Judges every chain of an input once: one verification for each distinct name, chain and day, however often it was seen."""
+"""Judges every chain of an input once: one verification for each name, chain and day, however often seen."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence

@@ -18,52 +18,55 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 
-_BEFORE_QUERY = re.compile(r"[^?#]*")
+_QUERY = re.compile(r"[?#]")
 _USERINFO = re.compile(r"(^|//)([^/?#]*)@")
 _USERINFO_IN_QUERY = re.compile(r"(//)([^/?#&]*)@")
 # A bare `/`, `?` or `#` in a password: what stands behind the user's colon can be no port, and a later `@` ends it
-_BROKEN_USERINFO = re.compile(r"^((?:[^/?#@:]*:)?(?://)?[^/?#@:\[\]]*:)(?![0-9]*(?:[/?#]|$))[^/?#@]*[/?#].*@", re.DOTALL)
-
-_PARAMETER = re.compile(r"(?:[?&;#]|\\u0026)([^=?&;#\\]*)=")  # \u0026 is `&` in Go's JSON
-_PARAMETER_END = re.compile(r"&|\\u0026|$")
-_STRONG_NAME = re.compile(
-    r"token|secret|passw|passphrase|credential|api[_-]?key|private[_-]?key|access[_-]?key", re.IGNORECASE
+_BROKEN_USERINFO = re.compile(
+    r"^((?:[^/?#@:]*:)?(?://)?[^/?#@:\[\]]*:)(?![0-9]*(?:[/?#,|]|$))[^/?#@]*[/?#].*@", re.DOTALL
 )
+
+_STRONG = r"token|secret|passw|passphrase|credential|api[_-]?key|private[_-]?key|access[_-]?key"
+_STRONG_NAME = re.compile(_STRONG, re.IGNORECASE)
+_VARIABLE_NAME = re.compile(rf"{_STRONG}|_(?:key|pat|pwd|pass|auth)$", re.IGNORECASE)
 # Signed and authorised URLs: S3, Google, Aliyun, Tencent, Huawei, Azure, CloudFront, OAuth
 _PARAMETER_NAME = re.compile(
-    r"^x-(?:amz|goog|oss|cos|obs|ms)-|signature|session|jwt|hmac|(?:^|[_-])(?:auth|sign|key|pwd|pass)$|^auth[_-]"
-    r"|^(?:sig|code|q-ak|googleaccessid)$",
+    rf"{_STRONG}|^x-(?:amz|goog|oss|cos|obs|ms)-|signature|session|jwt|hmac"
+    r"|(?:^|[_-])(?:auth|sign|key|pwd|pass)$|^auth[_-]|^(?:sig|code|q-ak|googleaccessid)$",
     re.IGNORECASE,
 )
-_VARIABLE_NAME = re.compile(r"_(?:key|pat|pwd|pass|auth)$", re.IGNORECASE)
+_PARAMETER = re.compile(r"(?:[?&;#]|\\u0026)([^=?&;#\\]*)=")  # \u0026 is `&` in Go's JSON
+_PARAMETER_VALUE = re.compile(r"(?:(?!\\u0026)[^&])*")  # what separates more finely may be part of the secret
+_ASSIGNMENT = re.compile(r"(?<![\w.?&;#-])([\w.-]+)=", re.ASCII)
+_ASSIGNMENT_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s\"'&]*[^\s\"'&:;,.)\]}]")
 
 _URL = re.compile(r"://(?:[^\s/?#\"<>]*@)?[^\s\"'<>`]*")
 _URL_TAIL = ":;,.)]}"  # punctuation of the sentence around a URL
-_ASSIGNMENT = re.compile(r"(?<![\w.?&;#-])([\w.-]+)=(\"[^\"]*\"|'[^']*'|[^\s\"'&]*[^\s\"'&:;,.)\]}])", re.ASCII)
-_SECRET_HEADERS = (
-    r"(?:proxy-)?authorization|(?:set-)?cookie|private-token|job-token|x-auth-token|x-api-key|x-jfrog-art-api"
+
+_HEADERS = (
+    r"(?:(?:proxy-)?authorization|(?:set-)?cookie|private-token|job-token|x-auth-token|x-api-key|x-jfrog-art-api)"
 )
-_AUTH_SCHEMES = r"(?:(?:basic|bearer|digest|negotiate|ntlm|token)\s+)?"
+_SCHEME = r"(?:(?:basic|bearer|digest|negotiate|ntlm|token)[ \t]+)?"
 _HEADER_PAIR = re.compile(  # as JSON and go's http2debug log have it
-    rf"(\"(?:{_SECRET_HEADERS})\"\s*[:=]\s*\[?\s*\"{_AUTH_SCHEMES})(?:\\.|[^\"\\])*", re.IGNORECASE | re.DOTALL
+    rf"(\"{_HEADERS}\"\s*[:=]\s*\[?\s*\"{_SCHEME})(?:\\.|[^\"\\])*", re.IGNORECASE | re.DOTALL
 )
 _HEADER_LINE = re.compile(
-    rf"(([\"'])?(?<![\w-])(?:{_SECRET_HEADERS})[ \t]*:[ \t]*{_AUTH_SCHEMES})(?(2)(?:(?!\2)[^\r\n])+|[^\r\n]+)", re.IGNORECASE
+    rf"(([\"'])?(?<![\w-]){_HEADERS}[ \t]*:[ \t]*{_SCHEME})(?(2)(?:(?!\2)[^\r\n])+|[^\r\n]+)", re.IGNORECASE
 )
 
 
 def mask_url(url: str) -> str:
     """A URL, with or without scheme: passwords, users that are tokens, and the values of secret-bearing parameters."""
     url = _BROKEN_USERINFO.sub(rf"\1{MASK}@", url)
-    cut = _BEFORE_QUERY.match(url).end()
-    head = _USERINFO.sub(_masked_userinfo, url[:cut])
-    tail = _USERINFO_IN_QUERY.sub(_masked_userinfo, url[cut:])
-    return _TOKEN.sub(MASK, _masked_parameters(head + tail))
+    head = _QUERY.split(url, maxsplit=1)[0]
+    tail = _USERINFO_IN_QUERY.sub(_masked_userinfo, url[len(head) :])
+    url = _USERINFO.sub(_masked_userinfo, head) + tail
+    return _TOKEN.sub(MASK, _masked_values(url, _PARAMETER, _PARAMETER_NAME, _PARAMETER_VALUE))
 
 
 def mask_env(name: str, value: str) -> str:
     """The value of an environment variable, by its name: proxies and GOPROXY lists, GOAUTH commands, tokens, others."""
-    if _STRONG_NAME.search(name) or _VARIABLE_NAME.search(name):
+    if _VARIABLE_NAME.search(name):
         return MASK if value else value
     if name.upper() == "GOAUTH":  # go help goauth: off, netrc, git DIR or a command, separated by semicolons
         return ";".join(map(_masked_command, value.split(";")))
@@ -76,7 +79,7 @@ def mask_text(text: str) -> str:
     """Free text such as a log line: URLs, `NAME=value` with a telling name, credential headers, well-known tokens."""
     text = _HEADER_PAIR.sub(rf"\1{MASK}", text)
     text = _HEADER_LINE.sub(rf"\1{MASK}", text)
-    text = _ASSIGNMENT.sub(lambda match: f"{match[1]}={MASK}" if _STRONG_NAME.search(match[1]) else match[0], text)
+    text = _masked_values(text, _ASSIGNMENT, _STRONG_NAME, _ASSIGNMENT_VALUE)
     return _TOKEN.sub(MASK, _URL.sub(_masked_url, text))
 
 
@@ -87,15 +90,16 @@ def _masked_userinfo(match: re.Match[str]) -> str:
     return f"{match[1]}{user}{colon}{MASK if colon else ''}@"
 
 
-def _masked_parameters(text: str) -> str:
-    """A value reaches to the next `&`: what separates more finely may be part of it."""
+def _masked_values(text: str, names: re.Pattern[str], secret: re.Pattern[str], values: re.Pattern[str]) -> str:
+    """Replaces the value behind each name that `names` finds (its group 1) and `secret` knows."""
     parts = []
     done = 0
-    for match in _PARAMETER.finditer(text):
-        name = unquote(match[1])
-        if match.start() >= done and (_STRONG_NAME.search(name) or _PARAMETER_NAME.search(name)):
+    for match in names.finditer(text):
+        if match.start() < done or not secret.search(unquote(match[1])):
+            continue
+        if value := values.match(text, match.end()):
             parts += [text[done : match.end()], MASK]
-            done = _PARAMETER_END.search(text, match.end()).start()
+            done = value.end()
     return "".join([*parts, text[done:]])
 
 

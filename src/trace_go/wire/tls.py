@@ -1,8 +1,8 @@
 """Bodies of TLS handshake messages: hellos and certificates (RFC 8446 §4.1–4.2, RFC 5246 §7.4, RFC 6066 §3, RFC 7301).
 
 A body comes whole and without its 4-byte header. Each reader returns a value or raises WireError, never anything else.
-An observer records: only a length that leaves its block, or a body that ends too early, is an error. Whatever else an
-endpoint would refuse becomes an entry of `oddities`, and an extension that does not parse is kept as it came.
+An observer records: an error is only what leaves nothing to tell. Whatever else an endpoint would refuse, such as a length
+that lies about the extensions, becomes an entry of `oddities`, and an extension that does not parse is kept as it came.
 """
 
 import struct
@@ -47,7 +47,7 @@ _Names: TypeAlias = Mapping[int, Callable[[Cursor], tuple[bytes, ...]]]
 
 
 def client_hello(body: bytes) -> ClientHello:
-    """Equal hellos give the same object, so that each is parsed and fingerprinted once. What differs in every connection
+    """Equal hellos give the same object: each is parsed and fingerprinted once. What differs in every connection
     (random, session id, key share values, tickets, pre-shared keys, encrypted hellos) is told only by its presence.
     """
     lasting = _lasting(body, from_client=True)
@@ -227,15 +227,22 @@ class _Extensions:
 
 
 def _pull_extensions(cursor: Cursor, numbers: _Numbers, names: _Names) -> _Extensions:
-    """The rest of a hello. Up to TLS 1.2 the block may be missing; one longer than the body raises WireError."""
+    """The rest of a hello, where up to TLS 1.2 the block may be missing. Of a block whose lengths lie, what can be read."""
     found = _Extensions()
     if not cursor.left:
         return found
-    block = cursor.pull_block(2)
+    size = cursor.pull_uint16()
+    if size != cursor.left:
+        found.oddities.append(f"{size} bytes of extensions announced, {cursor.left} left")
+    block = Cursor(cursor.data, cursor.pos, min(cursor.pos + size, cursor.end))
     while block.left:
         if len(found.types) == MAX_EXTENSIONS:
             raise WireError(block.pos, f"more than {MAX_EXTENSIONS} extensions")
-        kind, body = block.pull_uint16(), block.pull_block(2)
+        try:
+            kind, body = block.pull_uint16(), block.pull_block(2)
+        except WireError:
+            found.oddities.append("last extension cut short")
+            break
         raw = (kind, body.data[body.pos : body.end])
         if kind in found.types:
             found.unknown.append(raw)
@@ -256,8 +263,6 @@ def _pull_extensions(cursor: Cursor, numbers: _Numbers, names: _Names) -> _Exten
                 found.unknown.append(raw)
                 found.oddities.append(f"extension {kind} does not parse")
         found.types.append(kind)
-    if cursor.left:
-        found.oddities.append(f"{cursor.left} bytes after the extensions")
     return found
 
 

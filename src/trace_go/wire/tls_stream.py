@@ -73,7 +73,7 @@ Event: TypeAlias = HandshakeMessage | AlertRecord | ChangeCipherSpec | Encrypted
 class TlsReader:
     """Feed with `receive` in stream order, then take events until None."""
 
-    __slots__ = ("_base", "_data", "_hello", "_left", "_message", "_pos", "_start", "encrypted", "skip")
+    __slots__ = ("_base", "_data", "_error", "_hello", "_left", "_message", "_pos", "_start", "encrypted", "skip")
 
     skip: int
     """bytes that come next in the stream and are not needed: left out by `skipped`, or dropped when fed"""
@@ -90,6 +90,7 @@ class TlsReader:
         self._left = 0  # bytes to come of the open handshake record
         self._message = bytearray()  # an unfinished handshake message
         self._start = 0  # its offset
+        self._error: WireError | None = None
 
     def receive(self, data: bytes) -> None:
         """The next bytes of the stream; those that `skip` announced may be among them or not."""
@@ -107,6 +108,15 @@ class TlsReader:
         self._base += n
 
     def next_event(self) -> Event | None:
+        if self._error:
+            raise self._error
+        try:
+            return self._maybe_event()
+        except WireError as error:
+            self._error = error
+            raise
+
+    def _maybe_event(self) -> Event | None:
         while True:
             if self._left:
                 message = self._maybe_message()

@@ -1,0 +1,554 @@
+"""The frozen types of JSON schema `trace-go/1`, and how a report becomes one of them.
+
+These types are a contract with users: fields are only ever added. The model may change freely behind `of_report`.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from trace_go.model import chain, dns, evidence, finding, flow, http, ledger, report, tls
+from trace_go.model.go import GoAccount
+
+SCHEMA = "trace-go/1"
+
+
+class _Type(msgspec.Struct, frozen=True, kw_only=True):
+    pass
+
+
+class File(_Type):
+    name: str
+    format: str
+    link_types: list[str]
+    packets: int
+    bytes: int
+    first_time: str | None
+    last_time: str | None
+    truncated_packets: int
+    drops: int | None
+    problem: str | None
+
+
+class Seeing(_Type):
+    fact: str
+    visibility: str
+    why: str
+
+
+class Capture(_Type):
+    files: list[File]
+    packets: int
+    bytes: int
+    drops: int | None
+    visibility: list[Seeing]
+
+
+class Command(_Type):
+    argv: list[str]
+    exit_code: int | None
+    started: str | None
+    duration_s: float | None
+    go_env: dict[str, str]
+    environment: dict[str, str]
+    notes: list[str]
+
+
+class Endpoint(_Type):
+    ip: str
+    port: int
+
+
+class Timings(_Type):
+    tcp_connect_s: float | None
+    tls_handshake_s: float | None
+
+
+class Bytes(_Type):
+    up: int | None
+    down: int | None
+
+
+class Certificate(_Type):
+    sha256: str
+    subject: str
+    issuer: str
+    names: list[str]
+    not_before: str | None
+    not_after: str | None
+    serial: str
+    key: str
+    signature: str
+    problem: str | None
+
+
+class Alert(_Type):
+    level: int
+    description: int
+    from_client: bool
+    packet: int
+
+
+class Tls(_Type):
+    sni: str | None
+    alpn_offered: list[str]
+    alpn: str | None
+    versions_offered: list[str]
+    version: str | None
+    cipher: str | None
+    groups: list[str]
+    client_random: str
+    ja3: str | None
+    ja4: str | None
+    client: str
+    state: str
+    state_visibility: str
+    hello_retry: bool
+    chain_visibility: str
+    certificates: list[Certificate]
+    alerts: list[Alert]
+    hello_packet: int
+    problem: str | None
+
+
+class Tunnel(_Type):
+    authority: str
+    status: int | None
+    reason: str
+    proxy: str
+    packets: list[int]
+
+
+class Http(_Type):
+    method: str
+    url: str
+    status: int | None
+    location: str | None
+    user_agent: str | None
+    content_type: str | None
+    packets: list[int]
+
+
+class Reset(_Type):
+    packet: int
+    from_client: bool
+    ttl: int
+
+
+class Flow(_Type):
+    id: int
+    transport: str
+    protocol: str
+    client: Endpoint
+    server: Endpoint
+    name: str | None
+    file: int
+    first_packet: int
+    last_packet: int
+    start: str | None
+    duration_s: float
+    outcome: str
+    timings: Timings
+    packets: Bytes
+    bytes: Bytes
+    retransmissions: Bytes
+    reset: Reset | None
+    icmp: str | None
+    tls: Tls | None
+    tunnel: Tunnel | None
+    http: list[Http]
+    process: str | None
+
+
+class Dns(_Type):
+    name: str
+    type: str
+    rcode: str | None
+    answers: list[str]
+    cnames: list[str]
+    client: str
+    resolver: str
+    transport: str
+    start: str | None
+    latency_s: float | None
+    retries: int
+    conflicting: bool
+    packets: list[int]
+    file: int
+
+
+class Hop(_Type):
+    role: str
+    host: str | None
+    ip: str | None
+    flow: int | None
+    label: str
+    visibility: str
+    broken: bool
+
+
+class Failure(_Type):
+    stage: str
+    kind: str
+    text: str
+
+
+class RequestTimings(_Type):
+    dns_s: float | None
+    connect_s: float | None
+    tunnel_s: float | None
+    tls_s: float | None
+    response_s: float | None
+
+
+class Evidence(_Type):
+    kind: str
+    text: str
+    packet: int | None
+    file: int | None
+    line: int | None
+
+
+class Request(_Type):
+    id: int
+    url: str | None
+    module: str | None
+    version: str | None
+    artifact: str
+    attempt: int
+    repeats: int
+    proxy_entry: str | None
+    next_entry: str | None
+    status: int | None
+    redirects: list[str]
+    handled_by: str
+    claims_to_be: str | None
+    hops: list[Hop]
+    timings: RequestTimings
+    bytes: Bytes
+    failure: Failure | None
+    visibility: str
+    confidence: str
+    evidence: list[Evidence]
+
+
+class Remedy(_Type):
+    text: str
+    command: str | None
+
+
+class Finding(_Type):
+    id: str
+    severity: str
+    confidence: str
+    audience: str
+    title: str
+    detail: str
+    evidence: list[Evidence]
+    remedy: Remedy
+    requests: list[int]
+    key: str
+
+
+class Chain(_Type):
+    name: str
+    flow: int | None
+    visibility: str
+    trusted: bool
+    fault: str | None
+    detail: str
+    trust: str
+    interceptor: str | None
+    interceptor_why: list[str]
+    public_trusted: bool | None
+    certificates: list[Certificate]
+
+
+class Verdict(_Type):
+    status: str
+    summary: str
+    causes: list[str]
+    fix: list[Remedy]
+
+
+class Tool(_Type):
+    name: str
+    version: str
+
+
+class Report(_Type):
+    schema: str
+    tool: Tool
+    capture: Capture
+    command: Command | None
+    flows: list[Flow]
+    dns: list[Dns]
+    chains: list[Chain]
+    requests: list[Request]
+    findings: list[Finding]
+    suppressed: int
+    verdict: Verdict
+
+
+def of_report(item: report.Report) -> Report:
+    case = item.case
+    drops = [file.drops for file in case.files if file.drops is not None]
+    return Report(
+        schema=SCHEMA,
+        tool=Tool(name="trace-go", version=item.tool_version),
+        capture=Capture(
+            files=[_file(file) for file in case.files],
+            packets=sum(file.packets for file in case.files),
+            bytes=sum(file.bytes for file in case.files),
+            drops=sum(drops) if drops else None,
+            visibility=[Seeing(fact=x.fact, visibility=x.visibility, why=x.why) for x in case.seeing],
+        ),
+        command=_command(case.account) if case.account.present else None,
+        flows=[_flow(x) for x in case.flows],
+        dns=[_dns(x) for x in case.lookups],
+        chains=[_chain(x) for x in case.judgements],
+        requests=[_request(x) for x in case.requests],
+        findings=[_finding(x) for x in item.findings],
+        suppressed=item.suppressed,
+        verdict=Verdict(
+            status=item.verdict.status,
+            summary=item.verdict.summary,
+            causes=list(item.verdict.causes),
+            fix=[Remedy(text=x.text, command=x.command) for x in item.verdict.fix],
+        ),
+    )
+
+
+def time(ns: int) -> str | None:
+    """RFC 3339 in UTC with microseconds; None for 0 and for times no calendar has."""
+    if not ns:
+        return None
+    try:
+        moment = datetime.fromtimestamp(ns // 1_000_000_000, UTC).replace(microsecond=ns // 1000 % 1_000_000)
+    except (ValueError, OverflowError, OSError):
+        return None
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _file(x: report.CaptureFile) -> File:
+    return File(
+        name=x.name,
+        format=x.format,
+        link_types=list(x.link_types),
+        packets=x.packets,
+        bytes=x.bytes,
+        first_time=time(x.first_ns),
+        last_time=time(x.last_ns),
+        truncated_packets=x.truncated_packets,
+        drops=x.drops,
+        problem=x.problem,
+    )
+
+
+def _command(x: GoAccount) -> Command:
+    return Command(
+        argv=list(x.argv),
+        exit_code=x.exit_code,
+        started=time(x.started_ns),
+        duration_s=(x.ended_ns - x.started_ns) / 1e9 if x.ended_ns else None,
+        go_env=x.go_env,
+        environment=x.process_env,
+        notes=list(x.notes),
+    )
+
+
+def _packets(*numbers: int) -> list[int]:
+    return [number for number in numbers if number]
+
+
+def _hex(numbers: Iterable[int]) -> list[str]:
+    return [f"0x{number:04x}" for number in numbers]
+
+
+def _flow(x: flow.Flow) -> Flow:
+    return Flow(
+        id=x.id,
+        transport=x.transport,
+        protocol=x.protocol,
+        client=Endpoint(ip=x.client.ip, port=x.client.port),
+        server=Endpoint(ip=x.server.ip, port=x.server.port),
+        name=x.name,
+        file=x.file,
+        first_packet=x.first_packet,
+        last_packet=x.last_packet,
+        start=time(x.start_ns),
+        duration_s=(x.end_ns - x.start_ns) / 1e9,
+        outcome=x.outcome,
+        timings=Timings(tcp_connect_s=x.connect_s, tls_handshake_s=x.tls_s),
+        packets=Bytes(up=x.packets_up, down=x.packets_down),
+        bytes=Bytes(up=x.bytes_up, down=x.bytes_down),
+        retransmissions=Bytes(up=x.retransmissions_up, down=x.retransmissions_down),
+        reset=Reset(packet=x.reset.packet, from_client=x.reset.from_client, ttl=x.reset.ttl) if x.reset else None,
+        icmp=x.icmp,
+        tls=_tls(x.tls) if x.tls else None,
+        tunnel=_tunnel(x.tunnel, x) if x.tunnel else None,
+        http=[_http(item) for item in x.exchanges],
+        process=x.process,
+    )
+
+
+def _tls(x: tls.TlsSession) -> Tls:
+    hello, server = x.hello, x.server
+    return Tls(
+        sni=hello.sni if hello else None,
+        alpn_offered=list(hello.alpn) if hello else [],
+        alpn=server.alpn if server else None,
+        versions_offered=_hex(hello.versions) if hello else [],
+        version=f"0x{x.version:04x}" if x.version else None,
+        cipher=f"0x{server.cipher_suite:04x}" if server else None,
+        groups=_hex(hello.groups) if hello else [],
+        client_random=x.client_random.hex(),
+        ja3=hello.ja3 if hello else None,
+        ja4=hello.ja4 if hello else None,
+        client=x.client,
+        state=x.state,
+        state_visibility=x.refusal_visibility,
+        hello_retry=x.hello_retry,
+        chain_visibility=x.chain_visibility,
+        certificates=[_certificate(item) for item in x.chain],
+        alerts=[
+            Alert(level=a.level, description=a.description, from_client=a.from_client, packet=a.packet) for a in x.alerts
+        ],
+        hello_packet=x.hello_packet,
+        problem=x.problem,
+    )
+
+
+def _certificate(x: tls.Certificate) -> Certificate:
+    return Certificate(
+        sha256=x.sha256,
+        subject=x.subject,
+        issuer=x.issuer,
+        names=list(x.names),
+        not_before=x.not_before.isoformat() if x.not_before else None,
+        not_after=x.not_after.isoformat() if x.not_after else None,
+        serial=x.serial,
+        key=x.key,
+        signature=x.signature,
+        problem=x.problem,
+    )
+
+
+def _tunnel(x: flow.Tunnel, of: flow.Flow) -> Tunnel:
+    return Tunnel(
+        authority=x.authority,
+        status=x.status,
+        reason=x.reason,
+        proxy=f"{of.server.ip}:{of.server.port}",
+        packets=_packets(x.request_packet, x.response_packet),
+    )
+
+
+def _http(x: http.Exchange) -> Http:
+    return Http(
+        method=x.method,
+        url=x.url,
+        status=x.status,
+        location=x.location,
+        user_agent=x.user_agent,
+        content_type=x.content_type,
+        packets=_packets(x.request_packet, x.response_packet),
+    )
+
+
+def _dns(x: dns.Lookup) -> Dns:
+    return Dns(
+        name=x.name,
+        type=x.type,
+        rcode=x.rcode,
+        answers=list(x.addresses),
+        cnames=list(x.cnames),
+        client=x.client,
+        resolver=x.resolver,
+        transport=x.transport,
+        start=time(x.start_ns),
+        latency_s=x.latency_s,
+        retries=x.retries,
+        conflicting=x.conflicting,
+        packets=[*x.query_packets, *x.answer_packets],
+        file=x.file,
+    )
+
+
+def _chain(x: chain.Judgement) -> Chain:
+    return Chain(
+        name=x.name,
+        flow=x.flow,
+        visibility=x.visibility,
+        trusted=x.trusted,
+        fault=x.fault,
+        detail=x.detail,
+        trust=x.trust,
+        interceptor=x.interceptor,
+        interceptor_why=list(x.interceptor_why),
+        public_trusted=x.public_trusted,
+        certificates=[_certificate(item) for item in x.chain],
+    )
+
+
+def _request(x: ledger.Request) -> Request:
+    return Request(
+        id=x.id,
+        url=x.url,
+        module=x.module,
+        version=x.version,
+        artifact=x.artifact,
+        attempt=x.attempt,
+        repeats=x.repeats,
+        proxy_entry=x.proxy_entry,
+        next_entry=x.next_entry,
+        status=x.status,
+        redirects=list(x.redirects),
+        handled_by=x.handled_by,
+        claims_to_be=x.claims_to_be,
+        hops=[
+            Hop(
+                role=h.role,
+                host=h.host,
+                ip=h.ip,
+                flow=h.flow,
+                label=h.label,
+                visibility=h.visibility,
+                broken=h.broken,
+            )
+            for h in x.hops
+        ],
+        timings=RequestTimings(
+            dns_s=x.timings.dns_s,
+            connect_s=x.timings.connect_s,
+            tunnel_s=x.timings.tunnel_s,
+            tls_s=x.timings.tls_s,
+            response_s=x.timings.response_s,
+        ),
+        bytes=Bytes(up=x.bytes_up, down=x.bytes_down),
+        failure=Failure(stage=x.failure.stage, kind=x.failure.kind, text=x.failure.text) if x.failure else None,
+        visibility=x.visibility,
+        confidence=x.confidence,
+        evidence=[_evidence(item) for item in x.evidence],
+    )
+
+
+def _evidence(x: evidence.Evidence) -> Evidence:
+    seen = x.packet is not None
+    return Evidence(kind=x.kind, text=x.text, packet=x.packet, file=x.file if seen else None, line=x.line)
+
+
+def _finding(x: finding.Finding) -> Finding:
+    return Finding(
+        id=x.id,
+        severity=x.severity,
+        confidence=x.confidence,
+        audience=x.audience,
+        title=x.title,
+        detail=x.detail,
+        evidence=[_evidence(item) for item in x.evidence],
+        remedy=Remedy(text=x.remedy.text, command=x.remedy.command),
+        requests=list(x.requests),
+        key=x.key,
+    )
