@@ -1,9 +1,10 @@
 """Certificates of every shape for tests, at fixed times and with few keys, which are made once."""
 
 import datetime as dt
+import hashlib
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from trace_go.model.tls import Certificate
 from trace_go.trust.store import TrustStore
-from trace_go.wire.x509 import certificate
+from trace_go.wire.x509 import certificate, read
 
 NOW = dt.datetime(2026, 1, 15, 12, tzinfo=dt.UTC)
 NOW_NS = int(NOW.timestamp()) * 10**9
@@ -37,18 +38,21 @@ def key(label: str) -> Any:
         from cryptography.hazmat.primitives.asymmetric import mldsa
 
         return mldsa.MLDSA44PrivateKey.generate()
-    curves = {"p224": ec.SECP224R1, "p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1, "k256": ec.SECP256K1}
-    return ec.generate_private_key(curves[kind]())
+    curves = {
+        "p224": ec.SECP224R1,
+        "p256": ec.SECP256R1,
+        "p384": ec.SECP384R1,
+        "p521": ec.SECP521R1,
+        "k256": ec.SECP256K1,
+    }
+    return ec.generate_private_key(curves[kind]())  # type: ignore[abstract] # mypy joins the classes to their base
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
     certificate: x509.Certificate
     key: Any
-    der: bytes = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "der", self.certificate.public_bytes(serialization.Encoding.DER))
+    der: bytes
 
     @property
     def pem(self) -> bytes:
@@ -79,13 +83,14 @@ def issue(
     constraints: x509.NameConstraints | None = None,
     unknown_critical: bool = False,
     sct: bool = False,
-    digest: hashes.HashAlgorithm | None = None,
     pss: bool = False,
     signer: Any = None,
     signed_as: x509.Name | None = None,
 ) -> Issued:
-    """A certificate valid from days[0] to days[1] around NOW: a leaf when it has names, otherwise a CA, self-signed without
-    an issuer. ca=None without names means True; with names, no basicConstraints. `use` labels its key."""
+    """A certificate valid from days[0] to days[1] around NOW, self-signed without an issuer; `use` labels its key.
+
+    A leaf when it has names, otherwise a CA. ca=None: True without names; with names, no basicConstraints at all.
+    """
     own = key(f"{use} {cn}" if " " not in use else use)
     signer = signer or (issuer.key if issuer else own)
     leaf = bool(dns or ips)
@@ -128,10 +133,22 @@ def issue(
     if sct:
         unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), b"\x04\x02\x00\x00")
         builder = builder.add_extension(unknown, critical=False)
-    pad = {"rsa_padding": padding.PSS(padding.MGF1(hashes.SHA256()), 32)} if pss else {}
-    hashless = isinstance(signer, ed25519.Ed25519PrivateKey) or "mldsa" in type(signer).__module__
-    algorithm = None if hashless or "MLDSA" in type(signer).__name__ else digest or hashes.SHA256()
-    return Issued(certificate=builder.sign(signer, algorithm, **pad), key=own)
+    pad: dict[str, Any] = {"rsa_padding": padding.PSS(padding.MGF1(hashes.SHA256()), 32)} if pss else {}
+    hashless = isinstance(signer, ed25519.Ed25519PrivateKey) or "MLDSA" in type(signer).__name__
+    algorithm = None if hashless else hashes.SHA256()
+    made = builder.sign(signer, algorithm, **pad)
+    return Issued(certificate=made, key=own, der=made.public_bytes(serialization.Encoding.DER))
+
+
+def with_sha1(issued: Issued, signer: rsa.RSAPrivateKey) -> Issued:
+    """The same certificate signed over SHA-1 by `signer`; cryptography no longer does that."""
+    sha256, sha1 = (bytes.fromhex("2a864886f70d0101") + last for last in (b"\x0b", b"\x05"))
+    x = read(issued.der.replace(sha256, sha1))
+    numbers, size = signer.private_numbers(), len(x.signature)
+    digest = bytes.fromhex("3021300906052b0e03021a05000414") + hashlib.sha1(x.tbs).digest()
+    padded = b"\0\1" + b"\xff" * (size - len(digest) - 3) + b"\0" + digest
+    signature = pow(int.from_bytes(padded, "big"), numbers.d, numbers.public_numbers.n).to_bytes(size, "big")
+    return replace(issued, der=x.der[:-size] + signature)
 
 
 @cache
@@ -144,9 +161,9 @@ def intermediate(use: str = "p256") -> Issued:
     return issue("Test Intermediate E1", root(), o="Test Trust", use=use, days=(-300, 1500), path_length=0)
 
 
-def leaf(issuer: Issued | None = None, **options: Any) -> Issued:
+def leaf(issuer: Issued | None = None, **changes: Any) -> Issued:
     """A server certificate for NAME by the test intermediate, as public CAs make them."""
-    options = {"dns": [NAME], "use": "p256 leaf", "ca": False} | options
+    options: dict[str, Any] = {"dns": [NAME], "use": "p256 leaf", "ca": False} | changes
     return issue(options.pop("cn", NAME), issuer or intermediate(), **options)
 
 

@@ -3,16 +3,13 @@
 import datetime as dt
 import ipaddress
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from trust.authority import CLIENT, NAME, NOW_NS, SERVER, Issued, full_name, intermediate, issue, key, leaf, root
-from trust.conftest import Oracle, Question
 
 from trace_go.model.chain import ChainFault as F
 from trace_go.trust import judge as judge_module
@@ -20,9 +17,24 @@ from trace_go.trust.gopath import verify
 from trace_go.trust.judge import judge
 from trace_go.trust.store import TrustStore, pem_certificates
 from trace_go.wire.x509 import certificate, read
+from trust.authority import (
+    CLIENT,
+    NAME,
+    NOW_NS,
+    SERVER,
+    Issued,
+    full_name,
+    intermediate,
+    issue,
+    key,
+    leaf,
+    root,
+    with_sha1,
+)
+from trust.conftest import Oracle, Question
 
 DAY_NS = 86_400 * 10**9
-LIMBO = Path(os.environ.get("TRACE_GO_CORPORA", "/nonexistent")) / "x509-limbo" / "limbo.json"
+LIMBO = Path(__file__).parents[3] / "shared" / "corpora" / "x509-limbo" / "limbo.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +51,15 @@ def cases() -> Iterator[Case]:
     good, middle = leaf(), intermediate()
 
     def case(
-        id: str, fault: F | None, *chain: Issued, roots: tuple[Issued, ...] = (root(),), name: str = NAME, at_ns: int = NOW_NS
+        label: str,
+        fault: F | None,
+        *chain: Issued,
+        roots: tuple[Issued, ...] = (root(),),
+        name: str = NAME,
+        at_ns: int = NOW_NS,
     ) -> Case:
         ders = tuple(i.der for i in chain)
-        return Case(id=id, fault=fault, chain=ders, roots=tuple(r.der for r in roots), name=name, at_ns=at_ns)
+        return Case(id=label, fault=fault, chain=ders, roots=tuple(r.der for r in roots), name=name, at_ns=at_ns)
 
     def by(issuer: Issued, **options: object) -> Issued:
         return leaf(issuer, **options)
@@ -55,12 +72,13 @@ def cases() -> Iterator[Case]:
     rsa_root = issue("Root rsa2048", use="rsa2048")
     yield case("good-pss", None, by(rsa_root, pss=True), roots=(rsa_root,))
     yield case("root-sent", None, good, middle, root())
-    yield case("wrong-order", None, by(issue("Deep", middle_free := issue("Free", root())), use="p256 leaf"), middle_free,
-               issue("Deep", middle_free))  # fmt: skip
+    free = issue("Free", root())
+    deep = issue("Deep", free)
+    yield case("wrong-order", None, by(deep), free, deep)
     yield case("extra-certificate", None, good, issue("Nobody's CA"), middle)
     yield case("repeated", None, good, middle, middle, good)
     yield case("no-key-ids", None, by(plain := issue("Plain CA", ids=False), ids=False), roots=(plain,))
-    yield case("private-ca-signs-leaf", None, by(issue("Corp CA")), roots=(issue("Corp CA"),))
+    yield case("private-ca-signs-leaf", None, by(corp := issue("Corp CA")), roots=(corp,))
     yield case("basic-constraints-not-critical", None, by(soft := issue("Soft CA", root(), critical_ca=False)), soft)
     yield case("leaf-without-basic-constraints", None, leaf(ca=None), middle)
     yield case("leaf-without-usage", None, leaf(usages=[]), middle)
@@ -69,9 +87,12 @@ def cases() -> Iterator[Case]:
     yield case("no-subject", None, leaf(cn=None), middle)
     yield case("ten-years", None, leaf(days=(-10, 3650)), middle)
     yield case("rsa-1024", None, by(short := issue("Short", use="rsa1024")), roots=(short,))
-    yield case("sha1-root", None, by(old := issue("Old Root", use="rsa2048", digest=hashes.SHA1())), roots=(old,))
+    yield case("sha1-root", None, by(rsa_root), roots=(with_sha1(rsa_root, rsa_root.key),))
     yield case("pinned-leaf", None, alone := issue(NAME, dns=[NAME]), roots=(alone,))
     yield case("leaf-is-ca", None, leaf(ca=True), middle)
+    if find_spec("cryptography.hazmat.primitives.asymmetric.mldsa"):
+        anchor = issue("Root ML-DSA", use="mldsa44")
+        yield case("good-mldsa", None, by(anchor, use="mldsa44 leaf"), roots=(anchor,))
     # dates
     yield case("expired-leaf", F.EXPIRED, leaf(days=(-90, -2)), middle)
     yield case("expired-intermediate", F.EXPIRED, by(late := issue("Late", root(), days=(-90, -2))), late)
@@ -90,7 +111,7 @@ def cases() -> Iterator[Case]:
     yield case("common-name-wildcard", F.COMMON_NAME_ONLY, issue("*.golang.org", middle, ca=False), middle)
     yield case("wildcard", None, leaf(dns=["*.golang.org"]), middle)
     yield case("wildcard-upper-case", None, leaf(dns=["*.GoLang.ORG"]), middle, name="Proxy.golang.org")
-    for id, pattern, host in (
+    for label, pattern, host in (
         ("wildcard-two-labels", "*.golang.org", "a.b.golang.org"),
         ("wildcard-apex", "*.golang.org", "golang.org"),
         ("wildcard-partial", "pro*.golang.org", NAME),
@@ -98,7 +119,7 @@ def cases() -> Iterator[Case]:
         ("wildcard-alone", "*", "localhost"),
         ("san-last-dot", NAME + ".", NAME),
     ):
-        yield case(id, F.NAME_MISMATCH, leaf(dns=[pattern]), middle, name=host)
+        yield case(label, F.NAME_MISMATCH, leaf(dns=[pattern]), middle, name=host)
     yield case("wildcard-asked-for", None, leaf(dns=["*.golang.org"]), middle, name="*.golang.org")
     yield case("san-last-dot-asked-for", None, leaf(dns=[NAME + "."]), middle, name=NAME + ".")
     yield case("name-last-dot", None, good, middle, name=NAME + ".")
@@ -115,6 +136,7 @@ def cases() -> Iterator[Case]:
     # authorities
     strange = issue("Strange Root", o="Strange")
     yield case("self-signed", F.SELF_SIGNED, issue(NAME, dns=[NAME]))
+    yield case("self-signed-sha1", F.SELF_SIGNED, with_sha1(old := issue(NAME, dns=[NAME], use="rsa2048"), old.key))
     yield case("self-signed-ca", F.SELF_SIGNED, issue(NAME, dns=[NAME], ca=True))
     yield case("own-issuer-forged", F.UNKNOWN_AUTHORITY, issue(NAME, dns=[NAME], signer=key("p256 forger")))
     yield case("unknown-root-sent", F.UNKNOWN_AUTHORITY, by(strange), strange)
@@ -124,25 +146,33 @@ def cases() -> Iterator[Case]:
     yield case("missing-with-aia", F.INCOMPLETE, by(strange, aia="http://ca.example/strange.cer"))
     yield case("leaf-alone-nothing-known", F.UNKNOWN_AUTHORITY, by(strange))
     yield case("forged-intermediate", F.UNKNOWN_AUTHORITY, leaf(signer=key("p256 forger")), middle)
-    yield case("forged-root", F.UNKNOWN_AUTHORITY, leaf(signer=key("p256 forger"), signed_as=full_name("Test Root R1", "Test Trust")))
+    yield case(
+        "forged-root",
+        F.UNKNOWN_AUTHORITY,
+        leaf(signer=key("p256 forger"), signed_as=full_name("Test Root R1", "Test Trust")),
+    )
     mitm = issue("mitmproxy", o="mitmproxy", use="rsa2048 mitm")
     yield case("mitm", F.UNKNOWN_AUTHORITY, by(mitm, use="rsa2048 mitm"), mitm)
     yield case("mitm-trusted", None, by(mitm, use="rsa2048 mitm"), mitm, roots=(mitm,))
     yield case("leaf-not-first", F.NAME_MISMATCH, middle, good)
     yield case("intermediate-no-ca", F.UNKNOWN_AUTHORITY, by(no := issue("No CA", root(), ca=False)), no)
-    yield case("leaf-signs-leaf", F.UNKNOWN_AUTHORITY, by(first := leaf(dns=["a.example"])), first, middle)
+    yield case(
+        "leaf-signs-leaf", F.UNKNOWN_AUTHORITY, by(first := leaf(cn="a.example", dns=["a.example"])), first, middle
+    )
     yield case("no-cert-sign", F.UNKNOWN_AUTHORITY, by(mute := issue("Mute", root(), cert_sign=False)), mute)
     yield case("root-without-cert-sign", F.UNKNOWN_AUTHORITY, by(dumb := issue("Dumb", cert_sign=False)), roots=(dumb,))
     yield case("path-length", F.OTHER, by(below := issue("Below", middle)), below, middle)
     yield case("usage-client-leaf", F.OTHER, leaf(usages=[CLIENT]), middle)
     yield case("usage-client-intermediate", F.OTHER, by(client := issue("Client CA", root(), usages=[CLIENT])), client)
-    yield case("usage-client-root", F.OTHER, by(client_root := issue("Client Root", usages=[CLIENT])), roots=(client_root,))
-    yield case("sha1-leaf", F.UNKNOWN_AUTHORITY, by(rsa_root, digest=hashes.SHA1()), roots=(rsa_root,))
+    yield case(
+        "usage-client-root", F.OTHER, by(client_root := issue("Client Root", usages=[CLIENT])), roots=(client_root,)
+    )
+    yield case("sha1-leaf", F.UNKNOWN_AUTHORITY, with_sha1(by(rsa_root), rsa_root.key), roots=(rsa_root,))
     yield case("unknown-critical", F.OTHER, leaf(unknown_critical=True), middle)
     yield case("unknown-critical-root", F.OTHER, by(odd := issue("Odd", unknown_critical=True)), roots=(odd,))
     # name constraints
     tree: Callable[[str], x509.GeneralName] = x509.DNSName
-    for id, fault, permitted, excluded in (
+    for label, fault, permitted, excluded in (
         ("permitted", None, [tree("golang.org")], None),
         ("permitted-other", F.OTHER, [tree("example.com")], None),
         ("permitted-no-label", F.OTHER, [tree("lang.org")], None),
@@ -151,8 +181,8 @@ def cases() -> Iterator[Case]:
         ("excluded-other", None, None, [tree("example.com")]),
         ("directory-name", F.OTHER, [x509.DirectoryName(full_name("x"))], None),
     ):
-        limited = issue(f"Limited {id}", root(), constraints=x509.NameConstraints(permitted, excluded))
-        yield case(f"constraint-{id}", fault, by(limited), limited)
+        limited = issue(f"Limited {label}", root(), constraints=x509.NameConstraints(permitted, excluded))
+        yield case(f"constraint-{label}", fault, by(limited), limited)
     nets = x509.NameConstraints([x509.IPAddress(ipaddress.ip_network("192.0.2.0/24"))], None)
     netted = issue("Netted", root(), constraints=nets)
     yield case("constraint-net", None, by(netted, ips=["192.0.2.9"]), netted, name="192.0.2.9")
@@ -161,10 +191,11 @@ def cases() -> Iterator[Case]:
     yield case("constraint-excluded-wildcard", F.OTHER, by(starred, dns=["*.golang.org"]), starred)
     # more than one way
     twin_root = issue("Twin Root")
-    for id, days in (("cross-signed", (-10, 80)), ("cross-signed-expired", (-90, -2))):
-        crossed = issue("Twin Root", root(), days=days)
-        yield case(id, None, by(twin_root), crossed)
-        yield case(id + "-both", None, by(twin_root), crossed, roots=(twin_root, root()))
+    crossed, lapsed = issue("Twin Root", root()), issue("Twin Root", root(), days=(-90, -2))
+    yield case("cross-signed", None, by(twin_root), crossed)
+    yield case("cross-signed-expired", F.EXPIRED, by(twin_root), lapsed)
+    yield case("cross-signed-expired-and-root", None, by(twin_root), lapsed, roots=(root(), twin_root))
+    yield case("cross-signed-expired-and-new", None, by(twin_root), lapsed, crossed)
     a, b = issue("A", use="p256 a"), issue("B", use="p256 b")
     loop = (issue("A", b, use="p256 a"), issue("B", a, use="p256 b"))
     yield case("loop", F.UNKNOWN_AUTHORITY, by(a), *loop)
@@ -172,11 +203,16 @@ def cases() -> Iterator[Case]:
     yield case("unknown-curve", F.UNREADABLE, leaf(use="k256"), middle)
     yield case("unknown-curve-beside", F.UNREADABLE, good, middle, issue("Curve", use="k256"))
     yield case("dsa-leaf", F.OTHER, leaf(use="dsa"), middle)
-    yield Case(id="garbage-beside", fault=F.UNREADABLE, chain=(good.der, middle.der, b"\x30\x03\x02\x01\x00"), roots=(root().der,))
+    yield Case(
+        id="garbage-beside",
+        fault=F.UNREADABLE,
+        chain=(good.der, middle.der, b"\x30\x03\x02\x01\x00"),
+        roots=(root().der,),
+    )
     yield Case(id="trailing-byte", fault=F.UNREADABLE, chain=(good.der + b"\x00", middle.der), roots=(root().der,))
 
 
-CASES = [c for c in cases() if not (c.id.startswith("cross-signed-expired") and c.fault is None)]
+CASES = list(cases())
 GO_FAULTS = (
     ("failed to parse certificate", {F.UNREADABLE}),
     ("is after", {F.EXPIRED}),
@@ -188,3 +224,86 @@ GO_FAULTS = (
     ("unknown authority", {F.UNKNOWN_AUTHORITY, F.SELF_SIGNED, F.INCOMPLETE}),
     ("", {F.OTHER}),
 )
+
+
+@pytest.fixture(scope="module")
+def go_says(oracle: Oracle) -> dict[str, str]:
+    questions = [Question(chain=c.chain, roots=c.roots, name=c.name, at_ns=c.at_ns) for c in CASES]
+    return dict(zip((c.id for c in CASES), oracle.ask(questions), strict=True))
+
+
+def given(ders: tuple[bytes, ...]) -> TrustStore:
+    return TrustStore("test", "made by the test", lambda: ders)
+
+
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda c: c.id)
+
+
+@each_case
+def test_fault(case: Case) -> None:
+    chain = tuple(map(certificate, case.chain))
+    trusted, fault, detail = judge(chain, name=case.name, at_ns=case.at_ns, store=given(case.roots))
+    assert (trusted, fault) == (case.fault is None, case.fault), detail
+    assert detail
+
+
+@each_case
+def test_go_agrees(case: Case, go_says: dict[str, str]) -> None:
+    error = go_says[case.id]
+    assert (error == "") == (case.fault is None), error
+    assert case.fault is None or case.fault in next(faults for text, faults in GO_FAULTS if text in error), error
+
+
+@each_case
+def test_our_own_path_builder_alone_agrees(case: Case, go_says: dict[str, str]) -> None:
+    sent = [read(der) for der in case.chain]
+    if case.fault is F.UNREADABLE or case.id == "dsa-leaf":
+        pytest.skip("decided outside path building")
+    found = verify(sent, name=case.name, at_ns=case.at_ns, roots=given(case.roots))
+    assert isinstance(found, tuple) == (go_says[case.id] == ""), go_says[case.id]
+
+
+@each_case
+def test_what_cryptography_confirms_go_accepts(case: Case, go_says: dict[str, str]) -> None:
+    sent = [read(der) for der in case.chain]
+    if any(x.problem for x in sent) or case.id == "dsa-leaf":
+        pytest.skip("decided outside path building")
+    if judge_module._confirmed(sent, case.name, case.at_ns, given(case.roots)):
+        assert go_says[case.id] == ""
+
+
+def limbo() -> list[Case]:
+    """x509-limbo's server cases, less those that need options Go does not have."""
+    found = []
+    for entry in json.loads(LIMBO.read_text())["testcases"] if LIMBO.is_file() else ():
+        name = (entry["expected_peer_name"] or {}).get("value", "")
+        if entry["validation_kind"] != "SERVER" or set(entry["features"] or ()) & {"has-crl", "max-chain-depth"}:
+            continue
+        pems = [entry["peer_certificate"], *entry["untrusted_intermediates"]]
+        at = (
+            dt.datetime.fromisoformat(entry["validation_time"])
+            if entry["validation_time"]
+            else dt.datetime(2026, 1, 15, tzinfo=dt.UTC)
+        )
+        sent, roots = (
+            tuple(der for pem in group for der in pem_certificates(pem.encode()))
+            for group in (pems, entry["trusted_certs"])
+        )
+        found.append(
+            Case(id=entry["id"], fault=None, chain=sent, roots=roots, name=name, at_ns=int(at.timestamp() * 1e6) * 1000)
+        )
+    return found
+
+
+@pytest.mark.skipif(not LIMBO.is_file(), reason="x509-limbo is not beside this checkout")
+def test_limbo_as_go_judges_it(oracle: Oracle) -> None:
+    entries = limbo()
+    answers = oracle.ask([Question(chain=c.chain, roots=c.roots, name=c.name, at_ns=c.at_ns) for c in entries])
+    differ = []
+    for entry, error in zip(entries, answers, strict=True):
+        chain = tuple(map(certificate, entry.chain))
+        trusted, fault, detail = judge(chain, name=entry.name, at_ns=entry.at_ns, store=given(entry.roots))
+        if trusted != (error == ""):
+            differ.append((entry.id, str(fault), detail, error))
+    print(f"x509-limbo: {len(entries) - len(differ)} of {len(entries)} as Go judges")
+    assert len(differ) <= len(entries) * 0.05, differ

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import NamedTuple
 
 # A TLS connection to a mirror lives for a hundred milliseconds and more; DNS sockets mostly fall through.
 PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.1
@@ -36,20 +35,15 @@ _NETLINK_SOCK_DIAG = 4
 _REPLY_BYTES = 1 << 17
 
 
-class Socket(NamedTuple):
-    transport: str
-    """`tcp` or `udp`"""
-    local_ip: str
-    local_port: int
-    remote_ip: str
-    remote_port: int
+Addresses = tuple[str, int, str, int]
+"""local ip, local port, remote ip, remote port, as in the packets of the flow, TCP or UDP"""
 
 
 class SocketSampler:
     """Call `start` with the pid of the command as soon as it exists, `stop` when it is over."""
 
     def __init__(self) -> None:
-        self._owners: dict[Socket, str] = {}
+        self._owners: dict[Addresses, str] = {}
         self._pids: set[int] = set()
         self._tries: dict[int, int] = {}  # inode: samples in which it was there and its addresses were not
         self._stop = threading.Event()
@@ -61,8 +55,8 @@ class SocketSampler:
             self._thread = threading.Thread(target=self._work, name="processes", daemon=True)
             self._thread.start()
 
-    def stop(self) -> dict[Socket, str]:
-        """Socket -> `go (1234)`. Empty where the system does not tell."""
+    def stop(self) -> dict[Addresses, str]:
+        """Addresses -> `go (1234)`. Empty where the system does not tell."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -126,18 +120,18 @@ def _name(pid: int) -> str:
     return first.decode("utf-8", "backslashreplace").rpartition("/")[2] or "?"
 
 
-def _connected() -> Iterator[tuple[int, Socket]]:
+def _connected() -> Iterator[tuple[int, Addresses]]:
     """(inode, addresses) of the connected sockets of this network namespace; nothing where the kernel does not tell."""
     with suppress(OSError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
         for family in (socket.AF_INET, socket.AF_INET6):
-            for transport, protocol in (("tcp", socket.IPPROTO_TCP), ("udp", socket.IPPROTO_UDP)):
+            for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
                 flags = _REQUEST | _DUMP
                 ask = _ASK.pack(_ASK.size, _SOCK_DIAG_BY_FAMILY, flags, 0, 0, family, protocol, 0, 0, _STATES)
                 kernel.send(ask)
-                yield from _answers(kernel, transport)
+                yield from _answers(kernel)
 
 
-def _answers(kernel: socket.socket, transport: str) -> Iterator[tuple[int, Socket]]:
+def _answers(kernel: socket.socket) -> Iterator[tuple[int, Addresses]]:
     while True:
         data = kernel.recv(_REPLY_BYTES)
         at = 0
@@ -147,7 +141,7 @@ def _answers(kernel: socket.socket, transport: str) -> Iterator[tuple[int, Socke
                 return
             family, local_port, remote_port, local, remote, inode = _ANSWER.unpack_from(data, at + _HEADER.size)
             local_port, remote_port = int.from_bytes(local_port, "big"), int.from_bytes(remote_port, "big")
-            yield inode, Socket(transport, _ip(family, local), local_port, _ip(family, remote), remote_port)
+            yield inode, (_ip(family, local), local_port, _ip(family, remote), remote_port)
             at += (length + 3) & ~3
 
 

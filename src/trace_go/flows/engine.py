@@ -32,8 +32,8 @@ SocketKey = tuple[str, int, str, int]
 class Engine:
     """One capture's state. `client_name` names the client of a ClientHello, e.g. gocmd.fingerprints."""
 
-    def __init__(self, client_name: Callable[[ClientHello], str], file: int = 0) -> None:
-        self.file = file
+    def __init__(self, client_name: Callable[[ClientHello], str], *, file: int = 0, first_id: int = 0) -> None:
+        self.file, self.first_id = file, first_id
         self._client_name = client_name
         self._addresses = Addresses()
         self._texts: dict[int, str] = {}
@@ -173,7 +173,7 @@ class Engine:
         )
         rows = self._table.rows[: self._table.count].tolist()
         flows = tuple(
-            outcome.flow(index, row, self._talks.get(index), self._icmp.get(index), endpoints)
+            outcome.flow(self.first_id + index, row, self._talks.get(index), self._icmp.get(index), endpoints)
             for index, row in enumerate(rows)
         )
         return Traffic(flows=flows, lookups=self._names.lookups(self.file))

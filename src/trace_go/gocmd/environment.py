@@ -242,9 +242,10 @@ def _maybe_address(text: str) -> _Address | None:
 
 
 def _maybe_split(url: str) -> SplitResult | None:
+    """urlsplit where Go's url.Parse would not fail."""
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises when it is no number
     except ValueError:
         return None
-    return parts
+    return None if re.search(r"%(?![0-9A-Fa-f]{2})", parts.netloc + parts.path) else parts

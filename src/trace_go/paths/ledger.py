@@ -5,6 +5,7 @@ redirect hops, toolchain downloads) comes from its HTTP/2 debug log and from cle
 connections, with what the packets tell of them.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from trace_go.paths.index import Index, is_extra, of_go
 from trace_go.wire.goproxy import ModuleUrl, maybe_module_url
 from trace_go.wire.secrets import mask_url
 
+_NETWORK_COMMAND = re.compile(r"\b(ls-remote|fetch|clone|pull|identify|checkout|update)\b")
+"""VCS commands of the go command that reach the network (cmd/go/internal/modfetch/codehost)"""
 _SUMDB = frozenset({Artifact.SUMDB_LATEST, Artifact.SUMDB_LOOKUP, Artifact.SUMDB_SUPPORTED, Artifact.SUMDB_TILE})
 
 
@@ -88,7 +91,7 @@ class _Builder:
         for fetch, attempt in zip(log.fetches, tries or (None,) * len(log.fetches), strict=True):
             self._add(self._fetch(fetch, attempt, by_url.pop(fetch.url, ())))
         for command in log.vcs:
-            if command.remote:
+            if command.remote and _NETWORK_COMMAND.search(command.command):
                 self._add(self._vcs(command))
         for url, exchanges in by_url.items():
             if not self._is_redirect_target(url) and maybe_module_url(url, self.bases):

@@ -47,9 +47,10 @@ def judge(
             return False, ChainFault.OTHER, f"go does not use keys of the kind {sent[0].key}"
         return True, None, f"chains to {found[-1].subject.text}"
     if found.fault is ChainFault.UNKNOWN_AUTHORITY:
-        more = [x for x in (read(c.der) for c in others) if not x.problem]
-        completed = more and isinstance(verify([*sent, *more], name=name, at_ns=at_ns, roots=store), tuple)
-        return False, *_unknown(found, sent, store, interceptor, bool(completed))
+        more = [x for x in (read(certificate.der) for certificate in others) if not x.problem]
+        completed = verify([*sent, *more], name=name, at_ns=at_ns, roots=store) if more else found
+        missing = next((x for x in completed if x in more), None) if isinstance(completed, tuple) else None
+        return False, *_unknown(found, sent, store, interceptor, missing)
     return False, found.fault, f"{_which(found.at, sent, store)} {found.why}"
 
 
@@ -106,32 +107,36 @@ def _is_address(name: str) -> bool:
 
 
 def _unknown(
-    refusal: Refusal, sent: Sequence[X509], store: TrustStore, interceptor: str | None, completed: bool
+    refusal: Refusal, sent: Sequence[X509], store: TrustStore, interceptor: str | None, missing: X509 | None
 ) -> tuple[ChainFault, str]:
     """Which kind of unknown authority it is. Go has one message for all of them."""
     end, leaf = refusal.at, sent[0]
     issuer = end.issuer.text or "an issuer without a name"
     untrusted = f"not in the trust store ({store.name})"
-    if end is leaf and leaf.self_issued and signed_by(leaf, leaf):
+    if end is leaf and leaf.self_issued and (leaf.weak_signature or signed_by(leaf, leaf)):
         return ChainFault.SELF_SIGNED, f"the server's certificate is signed by itself and {untrusted}"
+    forgotten = "the server did not send the intermediate certificate"
+    if missing:
+        which = f"{missing.subject.text}, issued by {missing.issuer.text}"
+        return (
+            ChainFault.INCOMPLETE,
+            f"{forgotten} {which}: with it, as seen elsewhere in the input, the chain is trusted",
+        )
     if interceptor:
         return ChainFault.UNKNOWN_AUTHORITY, f"made by {interceptor}: issued by {issuer}, {untrusted}"
-    forgotten = f"the server did not send the intermediate certificate {issuer}"
-    if completed:
-        return ChainFault.INCOMPLETE, f"{forgotten}; with it, as seen elsewhere in the input, the chain is trusted"
     if refusal.why:
         return ChainFault.UNKNOWN_AUTHORITY, f"issued in the name of {issuer}, but {refusal.why}"
     if end.self_issued:
         return ChainFault.UNKNOWN_AUTHORITY, f"the chain ends in the root {issuer}, {untrusted}"
-    missing = f"{issuer}, whose certificate was not sent and is {untrusted}"
+    absent = f"{issuer}, whose certificate was not sent and is {untrusted}"
     if end is not leaf:
-        return ChainFault.UNKNOWN_AUTHORITY, f"the chain ends at {end.subject.text}, issued by {missing}"
+        return ChainFault.UNKNOWN_AUTHORITY, f"the chain ends at {end.subject.text}, issued by {absent}"
     if leaf.issuer_urls:
-        return ChainFault.INCOMPLETE, f"{forgotten}; go does not fetch it from {leaf.issuer_urls[0]}"
+        return ChainFault.INCOMPLETE, f"{forgotten} {issuer}; go does not fetch it from {leaf.issuer_urls[0]}"
     if leaf.issuer.o and store.has_organisation(leaf.issuer.o):
-        return ChainFault.INCOMPLETE, f"{forgotten}; the trust store has a root of {leaf.issuer.o}"
+        return ChainFault.INCOMPLETE, f"{forgotten} {issuer}; the trust store has a root of {leaf.issuer.o}"
     either = "an authority not trusted here (private, or an interceptor's) or an intermediate the server did not send"
-    return ChainFault.UNKNOWN_AUTHORITY, f"issued by {missing}: {either}; nothing here tells which"
+    return ChainFault.UNKNOWN_AUTHORITY, f"issued by {absent}: {either}; nothing here tells which"
 
 
 def _which(x: X509, sent: Sequence[X509], store: TrustStore) -> str:

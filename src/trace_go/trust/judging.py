@@ -63,12 +63,12 @@ def judge_all(
         chain, name, at_ns = sighting.chain, sighting.name, sighting.at_ns
         culprit, why = interceptor(chain, name=name, cas=interception_cas, at_ns=at_ns)
         names = shared.get(chain[0].spki_sha256, ())
+        suspect = culprit or (issuer_name(chain[0]) if names else None)
         others = _above(chain, authorities)
-        trusted, fault, detail = judge(chain, name=name, at_ns=at_ns, store=store, interceptor=culprit, others=others)
-        if names and fault in (ChainFault.UNKNOWN_AUTHORITY, ChainFault.INCOMPLETE):
+        trusted, fault, detail = judge(chain, name=name, at_ns=at_ns, store=store, interceptor=suspect, others=others)
+        if names and fault is ChainFault.UNKNOWN_AUTHORITY:
             why += (f"its key also serves the unrelated names {', '.join(names[:MAX_SHOWN_NAMES])}",)
-            culprit = culprit or issuer_name(chain[0])
-            trusted, fault, detail = judge(chain, name=name, at_ns=at_ns, store=store, interceptor=culprit)
+            culprit = suspect
         public_trusted = None
         if trusted and sighting.public:
             public_trusted = store is mozilla or judge(chain, name=name, at_ns=at_ns, store=mozilla)[0]

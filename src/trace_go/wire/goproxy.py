@@ -81,8 +81,8 @@ def unescape(text: str) -> str | None:
 def maybe_module_url(url: str, bases: tuple[str, ...] = ()) -> ModuleUrl | None:
     """What the go command asks for with an absolute http(s) URL; None when it is nothing of go's.
 
-    bases: GOPROXY entries and checksum database URLs; the longest that fits splits base from module. Without one the
-    base ends before the first path element with a dot: every module path starts with one.
+    bases: GOPROXY entries and checksum database URLs; the longest that fits splits base from module. The base also
+    takes what follows up to the first path element with a dot: every module path starts with one.
     """
     place = _maybe_place(url)
     if not place or len(place.raw) > MAX_ELEMENTS:
@@ -141,13 +141,15 @@ def _maybe_module(place: _Place, base: str | None, depth: int) -> ModuleUrl | No
             artifact = _FILES[suffix]
         case _:
             return None
-    lead = 0 if base else next((i for i, element in enumerate(path) if "." in element), 0)
+    lead = next((i for i, element in enumerate(path) if "." in element), 0)
     module = unescape("/".join(path[lead:]))
     if module is None or not _MODULE.fullmatch(module):
         return None
     if module == TOOLCHAIN_MODULE and artifact is Artifact.ZIP:
         artifact = Artifact.TOOLCHAIN
-    return ModuleUrl(artifact=artifact, module=module, version=version, base=base or place.prefix(lead))
+    if base is None or lead:
+        base = place.prefix(depth + lead)
+    return ModuleUrl(artifact=artifact, module=module, version=version, base=base)
 
 
 def _maybe_proxied_db(place: _Place, base: str | None, depth: int) -> ModuleUrl | None:

@@ -1,8 +1,9 @@
 """HTTP/1 in clear, one direction each (RFC 9112). Sans-IO: bytes in, events out, offsets count from the stream's start.
 
-An observer reads what servers would refuse: bare LF, folded lines, lines without a colon (kept under the empty name),
-conflicting lengths (the first that is a number counts), a transfer coding next to a length (the coding counts). All of
-it stays visible in `headers`. WireError means that the place of the next message is unknown; it is final.
+An observer reads what servers would refuse: an odd or missing version after a known method, bare LF, folded lines,
+lines without a colon (kept under the empty name), conflicting lengths (the first that is a number counts), a transfer
+coding next to a length (the coding counts). All of it stays visible in the head. WireError means that the place of the
+next message is unknown; it is final.
 """
 
 import re
@@ -38,6 +39,7 @@ _UNTIL_CLOSE = MAX_LENGTH + 1
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VERSION = re.compile(r"HTTP/1\.[0-9]")
+_OTHER_PROTOCOL = re.compile(r" (?!HTTP/)[A-Z]+/[0-9.]*$")  # RTSP/1.0, SIP/2.0, ICAP/1.0
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) +([0-9]{3})(?: +(.*))?", re.DOTALL)
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,%d})[ \t]*(?:;.*)?" % MAX_CHUNK_DIGITS, re.DOTALL)
 
@@ -289,9 +291,13 @@ class RequestReader(_Reader[RequestEvent]):
 
     def _take_head(self, first: str, headers: _Headers, start: int) -> RequestEvent:
         method, _, line = first.partition(" ")
-        target, _, version = line.rstrip(_SPACE).rpartition(" ")
-        target = target.strip(" ")
-        if not target or not _VERSION.fullmatch(version):
+        line = line.strip(_SPACE)
+        target, _, version = line.rpartition(" ")
+        target = target.rstrip(_SPACE)
+        if not version.startswith("HTTP/"):
+            target, version = line, ""
+        known = method.encode() in _METHODS and not _OTHER_PROTOCOL.search(line)
+        if not (known or _VERSION.fullmatch(version)):
             raise self._failed(start, "no request line")
         head = HttpRequestHead(
             method=method, target=target, version=version, headers=headers, head_bytes=self._offset - start

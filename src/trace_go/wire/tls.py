@@ -1,20 +1,22 @@
 """Bodies of TLS handshake messages: hellos and certificates (RFC 8446 §4.1–4.2, RFC 5246 §7.4, RFC 6066 §3, RFC 7301).
 
 A body comes whole and without its 4-byte header. Each reader returns a value or raises WireError, never anything else.
-An observer records: an error is only what leaves nothing to tell. Whatever else an endpoint would refuse, such as a length
-that lies about the extensions, becomes an entry of `oddities`, and an extension that does not parse is kept as it came.
+An observer records: an error is only what leaves nothing to tell. What an endpoint would refuse, also lengths that lie
+about the extensions, becomes an entry of `oddities`, and an extension that does not parse is kept as it came.
 """
 
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from trace_go.model.errors import WireError
 from trace_go.model.tls import ClientHello, ServerHello
 from trace_go.wire import fingerprint
 from trace_go.wire.cursor import Cursor
+
+T = TypeVar("T")
 
 MAX_EXTENSIONS = 256
 """of one hello; IANA has assigned about 65 types, and RFC 8701 reserves 16 more for GREASE"""
@@ -31,6 +33,8 @@ HELLO_RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb
 """makes a ServerHello a HelloRetryRequest (RFC 8446 §4.1.3)"""
 
 _LEGACY_VERSIONS = range(0x0300, 0x0304)
+_DRAFT = b"\x7f"
+"""starts a ServerHello of TLS 1.3 before draft 22, which has no session id and no compression method"""
 _SERVER_NAME, _GROUPS, _POINT_FORMATS, _SIGNATURE_ALGORITHMS, _ALPN = 0, 10, 11, 13, 16
 _SESSION_TICKET, _PRE_SHARED_KEY, _VERSIONS, _KEY_SHARE, _ENCRYPTED_HELLO = 35, 41, 43, 51, 0xFE0D
 _OPAQUE = (_SESSION_TICKET, _PRE_SHARED_KEY, _ENCRYPTED_HELLO)
@@ -56,14 +60,14 @@ def client_hello(body: bytes) -> ClientHello:
 
 def client_random(body: bytes) -> bytes:
     """The 32 bytes of a ClientHello that name the connection in a key log."""
-    return Cursor(body, 2).pull_bytes(32)
+    return Cursor(body).pull_bytes(34)[2:]
 
 
 def server_hello(body: bytes) -> ServerHello:
     """A ServerHello or, told by its random, a HelloRetryRequest."""
     random = body[2:34]
-    if random == HELLO_RETRY_RANDOM:
-        return _read_server_hello(body, hello_retry=True)
+    if random == HELLO_RETRY_RANDOM or body[:1] == _DRAFT:
+        return _read_server_hello(body)
     lasting = _lasting(body, from_client=False)
     hello = _cached_server_hello(lasting) if len(lasting) <= MAX_CACHED else _read_server_hello(lasting)
     return replace(hello, random=random)
@@ -158,13 +162,15 @@ def _read_client_hello(body: bytes) -> ClientHello:
 _cached_client_hello = lru_cache(CACHED_HELLOS)(_read_client_hello)
 
 
-def _read_server_hello(body: bytes, *, hello_retry: bool = False) -> ServerHello:
+def _read_server_hello(body: bytes) -> ServerHello:
     cursor = Cursor(body)
     version = cursor.pull_uint16()
     random = cursor.pull_bytes(32)
-    session_id = cursor.pull_opaque(1)
+    hello_retry = random == HELLO_RETRY_RANDOM
+    draft = body[:1] == _DRAFT
+    session_id = b"" if draft else cursor.pull_opaque(1)
     suite = cursor.pull_uint16()
-    compression = cursor.pull_uint8()
+    compression = 0 if draft else cursor.pull_uint8()
     found = _pull_extensions(cursor, _RETRY_NUMBERS if hello_retry else _SERVER_NUMBERS, _SERVER_NAMES)
     alpn = found.names.get(_ALPN)
     oddities = [
@@ -227,7 +233,7 @@ class _Extensions:
 
 
 def _pull_extensions(cursor: Cursor, numbers: _Numbers, names: _Names) -> _Extensions:
-    """The rest of a hello, where up to TLS 1.2 the block may be missing. Of a block whose lengths lie, what can be read."""
+    """The rest of a hello; up to TLS 1.2 it may be nothing. From a block that lies about lengths, what can be read."""
     found = _Extensions()
     if not cursor.left:
         return found
@@ -237,33 +243,40 @@ def _pull_extensions(cursor: Cursor, numbers: _Numbers, names: _Names) -> _Exten
     block = Cursor(cursor.data, cursor.pos, min(cursor.pos + size, cursor.end))
     while block.left:
         if len(found.types) == MAX_EXTENSIONS:
-            raise WireError(block.pos, f"more than {MAX_EXTENSIONS} extensions")
+            found.oddities.append(f"more than {MAX_EXTENSIONS} extensions")
+            break
         try:
             kind, body = block.pull_uint16(), block.pull_block(2)
         except WireError:
             found.oddities.append("last extension cut short")
             break
-        raw = (kind, body.data[body.pos : body.end])
-        if kind in found.types:
-            found.unknown.append(raw)
-            found.oddities.append(f"extension {kind} repeated")
-        else:
-            try:
-                if kind in numbers:
-                    value = numbers[kind](body)
-                    body.expect_end()
-                    found.numbers[kind] = value
-                elif kind in names:
-                    name = names[kind](body)
-                    body.expect_end()
-                    found.names[kind] = name
-                elif kind not in _OPAQUE:
-                    found.unknown.append(raw)
-            except WireError:
-                found.unknown.append(raw)
-                found.oddities.append(f"extension {kind} does not parse")
-        found.types.append(kind)
+        _decode(found, kind, body, numbers, names)
     return found
+
+
+def _decode(found: _Extensions, kind: int, body: Cursor, numbers: _Numbers, names: _Names) -> None:
+    raw = (kind, body.data[body.pos : body.end])
+    repeated = kind in found.types
+    found.types.append(kind)
+    try:
+        if repeated:
+            found.oddities.append(f"extension {kind} repeated")
+            found.unknown.append(raw)
+        elif kind in numbers:
+            found.numbers[kind] = _pull_whole(body, numbers[kind])
+        elif kind in names:
+            found.names[kind] = _pull_whole(body, names[kind])
+        elif kind not in _OPAQUE:
+            found.unknown.append(raw)
+    except WireError:
+        found.oddities.append(f"extension {kind} does not parse")
+        found.unknown.append(raw)
+
+
+def _pull_whole(body: Cursor, pull: Callable[[Cursor], tuple[T, ...]]) -> tuple[T, ...]:
+    value = pull(body)
+    body.expect_end()
+    return value
 
 
 def _pull_server_name(entry: Cursor) -> tuple[int, bytes]:

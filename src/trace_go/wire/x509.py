@@ -318,14 +318,20 @@ def _boolean(c: Cursor, what: str) -> bool:
     return raw == b"\xff"
 
 
-def _bit_string(c: Cursor, what: str) -> bytes:
-    """A BIT STRING moved to the right, as go's RightAlign does; certificates use whole bytes."""
+def _bit_string(c: Cursor, what: str) -> tuple[int, bytes]:
+    """The number of unused bits at the end, and the bytes."""
     content = _pull(c, BIT_STRING, what)
     if not content.left:
         raise WireError(content.pos, f"{what}: empty bit string")
     padding, raw = content.pull_uint8(), _rest(content)
     if padding > 7 or (padding and (not raw or raw[-1] & ((1 << padding) - 1))):
         raise WireError(content.pos, f"{what}: wrong bit padding")
+    return padding, raw
+
+
+def _right_aligned(c: Cursor, what: str) -> bytes:
+    """A BIT STRING moved to the right, as go takes keys and signatures; genuine ones have no unused bits."""
+    padding, raw = _bit_string(c, what)
     return (int.from_bytes(raw, "big") >> padding).to_bytes(len(raw), "big") if padding else raw
 
 
@@ -463,7 +469,7 @@ def _certificate_fields(der: bytes, found: dict[str, Any]) -> None:
     found["raw_subject"], subject = _raw(tbs, SEQUENCE, "subject")
     found["subject"] = _name(subject, "subject", found)
     _key(tbs, found)
-    found["signature"] = _bit_string(outer, "signatureValue")
+    found["signature"] = _right_aligned(outer, "signatureValue")
     _extensions(tbs, found)
     whole.expect_end()
 
@@ -476,7 +482,7 @@ def _key(tbs: Cursor, found: dict[str, Any]) -> None:
     oid = found["key_oid"] = _object_id(algorithm, "key algorithm")
     parameters = _rest(algorithm)
     found["key"] = KEY_NAMES.get(oid, oid)
-    bits = found["key_bits"] = _bit_string(spki, "subjectPublicKey")
+    bits = found["key_bits"] = _right_aligned(spki, "subjectPublicKey")
     fault = None
     try:
         if oid == RSA:
@@ -509,7 +515,7 @@ def _extensions(tbs: Cursor, found: dict[str, Any]) -> None:
                 _pull(tbs, tag, "unique identifier")
     if found["version"] != 3 or not _next_is(tbs, 0xA3):
         return
-    seen: list[str] = []
+    seen: set[str] = set()
     unhandled: list[str] = []
     block = _pull(_pull(tbs, 0xA3, "extensions"), SEQUENCE, "extensions")
     try:
@@ -536,16 +542,13 @@ def _extensions(tbs: Cursor, found: dict[str, Any]) -> None:
                 found.setdefault("problem", str(WireError(at, "extension given twice")))
             if critical and not handled:
                 unhandled.append(oid)
-            seen.append(oid)
+            seen.add(oid)
     finally:
         found.update(extensions=frozenset(seen), unhandled_critical=tuple(unhandled))
 
 
 def _key_usage(value: Cursor) -> dict[str, Any]:
-    content = _pull(value, BIT_STRING, "keyUsage")
-    if not content.left or content.data[content.pos] > 7:
-        raise WireError(content.pos, "keyUsage: wrong bit padding")
-    bits = _rest(content)[1:3]
+    _, bits = _bit_string(value, "keyUsage")
     return {"key_usage": sum(1 << i for i in range(9) if i < 8 * len(bits) and bits[i // 8] >> (7 - i % 8) & 1)}
 
 
@@ -651,16 +654,42 @@ def _authority_information(value: Cursor) -> dict[str, Any]:
     return {"issuer_urls": tuple(urls)}
 
 
+def _crl_points(value: Cursor) -> dict[str, Any]:
+    """Read for go's faults only."""
+    content = _pull(value, SEQUENCE, "cRLDistributionPoints")
+    while content.left:
+        point = _pull(content, SEQUENCE, "distributionPoint")
+        if _next_is(point, 0xA0):
+            name = _pull(_pull(point, 0xA0, "distributionPoint"), 0xA0, "fullName")
+            while _next_is(name, 0x86):
+                _element(name)
+    return {}
+
+
+def _policies(value: Cursor) -> dict[str, Any]:
+    """Read for go's faults only."""
+    content = _pull(value, SEQUENCE, "certificatePolicies")
+    seen = set()
+    while content.left:
+        at = content.pos
+        policy, _ = _raw(_pull(content, SEQUENCE, "policy"), OBJECT_ID, "policy")
+        if policy in seen:
+            raise WireError(at, "certificatePolicies: one given twice")
+        seen.add(policy)
+    return {}
+
+
 EXTENSIONS: dict[str, Callable[[Cursor], dict[str, Any]]] = {
     "2.5.29.14": _subject_key_id,
     "2.5.29.15": _key_usage,
     "2.5.29.17": _subject_alt_name,
     "2.5.29.19": _basic_constraints,
     "2.5.29.30": _name_constraints,
+    "2.5.29.31": _crl_points,
+    "2.5.29.32": _policies,
     "2.5.29.35": _authority_key_id,
     "2.5.29.37": _extended_key_usage,
     "1.3.6.1.5.5.7.1.1": _authority_information,
 }
-READ_BUT_NOT_USED = {"2.5.29.31", "2.5.29.32", "2.5.29.33", "2.5.29.36", "2.5.29.54"}
-# CRL points and policies: go processes them, so they may be critical
+READ_BUT_NOT_USED = {"2.5.29.33", "2.5.29.36", "2.5.29.54"}  # go processes policy rules, so they may be critical
 NEVER_CRITICAL = {"2.5.29.14", "2.5.29.35", "1.3.6.1.5.5.7.1.1"}

@@ -1,5 +1,9 @@
 // What crypto/tls and crypto/x509 answer: one JSON question a line on standard input, one JSON answer a line on standard output.
 // It repeats the order of verifyServerCertificate (crypto/tls/handshake_client.go): parse all, RSA size, Verify, kind of key.
+
+// As in the go command itself, which is built with the settings of its own version:
+//go:debug default=go1.27
+
 package main
 
 import (

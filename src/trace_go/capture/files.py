@@ -1,0 +1,312 @@
+"""Opening capture files of any kind, and pcap records to packet columns.
+
+Source: draft-ietf-opsawg-pcap; gzip: RFC 1952. A file that breaks off or turns into nonsense is read up to there;
+`Reader.describe().problem` then says where and why.
+"""
+
+import contextlib
+import io
+import os
+import stat
+import zlib
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from trace_go.capture.pcapng import (
+    BATCH_ROWS,
+    BYTE_ORDERS,
+    MAX_BLOCK,
+    MAX_CAPTURED,
+    SECTION_START,
+    SLACK,
+    Decoder,
+    Framing,
+    PcapngDecoder,
+    gather,
+    walk,
+)
+from trace_go.model.errors import CaptureError
+from trace_go.model.packets import U8, Batch, LinkType
+from trace_go.model.report import CaptureFile
+
+CHUNK_BYTES = 32 * 1024 * 1024
+"""Read at once. Measured from 4 to 96 MiB: smaller ones pay more per chunk, larger ones fall out of the cache."""
+GZIP_BYTES = 16 * 1024  # compressed bytes unpacked at once
+GZIP_MAGIC = b"\x1f\x8b"
+HEAD_BYTES = 28  # a pcapng section header without options; the file header of pcap has 24
+
+LINK_NAMES: dict[int, str] = {
+    LinkType.NULL: "BSD loopback",
+    LinkType.ETHERNET: "Ethernet",
+    LinkType.RAW_BSD: "Raw IP",
+    LinkType.RAW_OPENBSD: "Raw IP",
+    LinkType.RAW: "Raw IP",
+    LinkType.LOOP: "OpenBSD loopback",
+    LinkType.LINUX_SLL: "Linux cooked v1",
+    LinkType.IPV4: "Raw IPv4",
+    LinkType.IPV6: "Raw IPv6",
+    LinkType.LINUX_SLL2: "Linux cooked v2",
+}
+
+
+class Variant(NamedTuple):
+    order: str
+    tick_ns: int
+    record_words: int
+    """32-bit words of a record header"""
+
+
+PCAP_MAGICS = {
+    b"\xd4\xc3\xb2\xa1": Variant("<", 1000, 4),
+    b"\xa1\xb2\xc3\xd4": Variant(">", 1000, 4),
+    b"\x4d\x3c\xb2\xa1": Variant("<", 1, 4),
+    b"\xa1\xb2\x3c\x4d": Variant(">", 1, 4),
+    b"\x34\xcd\xb2\xa1": Variant("<", 1000, 6),  # Kuznetzov's: interface, protocol and packet type follow the lengths
+    b"\xa1\xb2\xcd\x34": Variant(">", 1000, 6),
+}
+
+
+OPENING_ADVICE: dict[type[Exception], str] = {
+    FileNotFoundError: "check the path",
+    IsADirectoryError: "name the capture files in it",
+    PermissionError: "make it readable, or run as a user who may read it",
+}
+
+
+class PcapDecoder(Decoder):
+    """A file header, then records of seconds, fraction, captured length, length (modified: two words more) and data."""
+
+    format = "pcap"
+    header_bytes = 24
+
+    def __init__(self, file: int, head: bytes) -> None:
+        """head: the file header, 24 bytes or more"""
+        super().__init__(file)
+        self._variant = PCAP_MAGICS[head[:4]]
+        order, _, words = self._variant
+        snap, network = np.frombuffer(head, f"{order}u4", 2, 16).tolist()
+        self.link_types = [network & 0xFFFF]  # above it: length of the frame check sequence
+        self._most = max(MAX_CAPTURED, min(snap, MAX_BLOCK))
+        self._framing = Framing(order=order, length_at=8, extra=4 * words, mark=3 if order == "<" else 0)
+
+    def decode(self, data: U8, start: int, filled: int) -> Iterator[Batch]:
+        self.used = start
+        order, tick_ns, words = self._variant
+        at = walk(data, start, filled - 4 * words + 1, self._framing)
+        for rows in np.split(at, range(BATCH_ROWS, len(at), BATCH_ROWS)):
+            seconds, fraction, captured, length = gather(data, rows, 4, order).T.astype(np.int64)
+            offset = rows + 4 * words
+            good = (captured <= self._most) & (offset + captured <= filled)
+            count = len(rows) if good.all() else int(good.argmin())
+            if count:
+                self.used = int(offset[count - 1] + captured[count - 1])
+                columns = (offset, captured, length, seconds * 10**9 + fraction * tick_ns)
+                linktype = np.full(count, self.link_types[0])
+                yield self.batch(data, *(column[:count] for column in columns), linktype)
+            if count < len(rows):
+                if captured[count] > self._most:
+                    self.fault = f"a record of {captured[count]} bytes"
+                return
+
+
+class Source:
+    """A stream of bytes. `trouble` says why it ended early; nothing is raised."""
+
+    packing = ""
+    taken = 0
+    """bytes of the file read so far"""
+    trouble: str | None = None
+
+    def readinto(self, view: memoryview) -> int:
+        """The number of bytes put at the front of `view`, which is not empty; 0 when there are no more."""
+        raise NotImplementedError
+
+    def read(self, count: int) -> bytes:
+        """`count` bytes, fewer only at the end."""
+        view, got = memoryview(bytearray(count)), 0
+        while got < count and (more := self.readinto(view[got:])):
+            got += more
+        return bytes(view[:got])
+
+
+class Plain(Source):
+    """The bytes of a file as they are."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self._raw = raw
+
+    def readinto(self, view: memoryview) -> int:
+        try:
+            got = self._raw.readinto(view) or 0
+        except OSError as error:
+            self.trouble = f"reading failed: {error.strerror}"
+            return 0
+        self.taken += got
+        return got
+
+
+class Gunzip(Source):
+    """The unpacked bytes of a gzip file of one or more members; what can be unpacked before damage or the end is."""
+
+    packing = "+gzip"
+
+    def __init__(self, packed: Source, head: bytes) -> None:
+        """head: what was already taken from `packed`"""
+        self._source, self._packed, self._piece = packed, head, GZIP_BYTES
+        self._inflater = zlib.decompressobj(wbits=31)
+
+    def readinto(self, view: memoryview) -> int:
+        while not self.trouble:
+            packed = self._packed or self._source.read(GZIP_BYTES)
+            self.taken = self._source.taken
+            if self._inflater.eof:
+                self._packed = packed.lstrip(b"\0")  # padding between and behind members
+                if self._packed:
+                    self._inflater = zlib.decompressobj(wbits=31)
+                elif not packed:
+                    return 0
+                continue
+            intact = self._inflater.copy()
+            try:
+                data = self._inflater.decompress(packed[: self._piece], len(view))
+            except zlib.error:
+                if self._piece == 1:
+                    self.trouble = "the gzip data is damaged"
+                self._packed, self._inflater = packed, intact
+                self._piece = 1  # once more, byte by byte, up to the damage
+                continue
+            rest = self._inflater.unused_data or self._inflater.unconsumed_tail
+            self._packed = rest + packed[self._piece :]
+            if data:
+                view[: len(data)] = data
+                return len(data)
+            if not packed:
+                self.trouble = self._source.trouble or "the gzip data is cut off"
+        return 0
+
+
+class Reader:
+    """One open capture. `bytes_read` of `bytes_total` (None for a pipe) is the progress in the file as it is stored."""
+
+    def __init__(self, raw: io.FileIO, name: str, *, file: int, chunk_bytes: int) -> None:
+        """Reads no further than the file header; raises CaptureError when that is not one of a capture."""
+        status = os.fstat(raw.fileno())
+        self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
+        self._raw, self._name = raw, name
+        self._source: Source = Plain(raw)
+        self._head = self._source.read(HEAD_BYTES)
+        self._chunk_bytes = max(min(chunk_bytes, self.bytes_total or chunk_bytes), HEAD_BYTES)
+        if self._head.startswith(GZIP_MAGIC):
+            self._source = Gunzip(self._source, self._head)
+            self._head = self._source.read(HEAD_BYTES)
+            self._chunk_bytes = max(chunk_bytes, HEAD_BYTES)
+        self._decoder = self._choose_decoder(file)
+        self._bytes = self._truncated = self._first_ns = self._last_ns = 0
+        self._problem: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    @property
+    def bytes_read(self) -> int:
+        return self._source.taken
+
+    def batches(self) -> Iterator[Batch]:
+        """The packets in file order, once; the arrays of a batch are overwritten when the next one is asked for."""
+        decoder, source = self._decoder, self._source
+        buffer = np.zeros(self._chunk_bytes + SLACK, np.uint8)
+        buffer[: len(self._head)] = np.frombuffer(self._head, np.uint8)
+        base, start, filled, full = 0, decoder.header_bytes, len(self._head), True
+        while full and not decoder.fault:
+            room = len(buffer) - SLACK
+            while filled < room and (got := source.readinto(buffer.data[filled:room])):
+                filled += got
+            full = filled == room
+            for batch in decoder.decode(buffer, start, filled):
+                self._count(batch)
+                yield batch
+            rest = buffer[decoder.used : filled]
+            base, start, filled = base + decoder.used, 0, len(rest)
+            if 2 * filled > room:  # only when chunk_bytes is small: no record is longer than MAX_BLOCK
+                buffer = np.zeros(2 * room + SLACK, np.uint8)
+            buffer[:filled] = rest
+        what = decoder.fault or source.trouble or ("the last record is cut off" if filled else None)
+        if what:
+            unpacked = " of the unpacked data" if source.packing else ""
+            self._problem = f"{what}, at byte {base}{unpacked}; packets before it: {decoder.packets}"
+
+    def describe(self) -> CaptureFile:
+        """What was read so far; `problem` is known once `batches` has ended."""
+        decoder = self._decoder
+        names = (LINK_NAMES.get(number, f"LINKTYPE {number}") for number in decoder.link_types)
+        return CaptureFile(
+            name=self._name,
+            format=decoder.format + self._source.packing,
+            link_types=tuple(dict.fromkeys(names)),
+            packets=decoder.packets,
+            bytes=self._bytes,
+            first_ns=self._first_ns,
+            last_ns=self._last_ns,
+            truncated_packets=self._truncated,
+            drops=decoder.drops,
+            problem=self._problem,
+        )
+
+    def _count(self, batch: Batch) -> None:
+        self._bytes += int(batch.captured.sum())
+        self._truncated += int(np.count_nonzero(batch.captured < batch.length))
+        times = batch.time_ns[batch.time_ns > 0]
+        if len(times):
+            first = int(times.min())
+            self._first_ns = min(self._first_ns or first, first)
+            self._last_ns = max(self._last_ns, int(times.max()))
+
+    def _choose_decoder(self, file: int) -> Decoder:
+        head, unpacked = self._head, " when unpacked" if self._source.packing else ""
+        if is_capture(head) and len(head) >= PcapDecoder.header_bytes:
+            return PcapDecoder(file, head) if head[:4] in PCAP_MAGICS else PcapngDecoder(file)
+        if self._source.trouble:
+            raise CaptureError(f"{self._name}: {self._source.trouble} before any packet; get the file again")
+        if not head:
+            raise CaptureError(f"{self._name}: is empty{unpacked}; nothing was recorded, capture again")
+        if len(head) < PcapDecoder.header_bytes and (head[:4] in PCAP_MAGICS or head[:4] == SECTION_START):
+            raise CaptureError(f"{self._name}: ends in its file header, after {len(head)} bytes; get the file again")
+        raise CaptureError(
+            f"{self._name}: starts with {head[:4].hex(' ')}{unpacked}, not a pcap or pcapng; "
+            "give a file saved by tcpdump, dumpcap or Wireshark"
+        )
+
+
+def is_capture(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is a capture, gzipped or not; 512 bytes are enough."""
+    if head.startswith(GZIP_MAGIC):
+        with contextlib.suppress(zlib.error):
+            head = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    return head[:4] in PCAP_MAGICS or (head[:4] == SECTION_START and head[8:12] in BYTE_ORDERS)
+
+
+def open_capture(path: str, *, file: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Reader:
+    """Open a capture file, or standard input as `-`; use it as a context manager.
+
+    file: index in the list of files that are read together; chunk_bytes: read and decoded at once.
+    Raises CaptureError when nothing can be read.
+    """
+    name = "standard input" if path == "-" else path
+    try:
+        raw = io.FileIO(0, closefd=False) if path == "-" else io.FileIO(path)
+    except (OSError, ValueError) as error:
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        advice = OPENING_ADVICE.get(type(error), "check the path")
+        raise CaptureError(f"{name}: cannot be opened: {what}; {advice}") from error
+    try:
+        if raw.isatty():
+            raise CaptureError(f"{name}: is a terminal; pipe a capture into it")
+        return Reader(raw, name, file=file, chunk_bytes=chunk_bytes)
+    except CaptureError:
+        raw.close()
+        raise

@@ -1,0 +1,145 @@
+"""What the subcommands share: options from arguments, progress, writing the report, the exit status."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from trace_go.checks.framework import discover
+from trace_go.gocmd.config import Config, load_config
+from trace_go.model.errors import ConfigError, TraceGoError
+from trace_go.model.finding import Severity
+from trace_go.model.report import Report
+from trace_go.pipeline import Options, Progress
+from trace_go.report.escape import clean
+from trace_go.trust.store import TrustStore, choose
+
+CONFIG_NAME = "trace-go.toml"
+PROGRESS_AFTER_S = 1.0
+"""reading that takes longer shows a progress bar"""
+
+
+class Reporter(Protocol):
+    """The signature that all reporters share."""
+
+    def render(self, report: Report, out: TextIO) -> None: ...
+
+
+def options(
+    arguments: argparse.Namespace, environment: Mapping[str, str], *, probe: bool, store: TrustStore | None = None
+) -> Options:
+    """Options of an analysis. environment: the command's, for its trust store and proxies. Raises ConfigError."""
+    known = {check.id for check in discover()}
+    for name in (*arguments.select, *arguments.ignore):
+        if name not in known:
+            raise ConfigError(f"no check is called {name!r}; `trace-go checks` lists them")
+    return Options(
+        store=store if store and arguments.trust == "system" else choose(arguments.trust, environment),
+        config=config(arguments.config),
+        select=tuple(arguments.select),
+        ignore=tuple(arguments.ignore),
+        probe_environment=environment if probe else None,
+    )
+
+
+def config(path: str | None) -> Config:
+    """The file of --config, else ./trace-go.toml when there is one. Raises ConfigError."""
+    file = Path(path or CONFIG_NAME)
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError:
+        if path is None:
+            return Config()
+        raise ConfigError(f"{file}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from error
+    try:
+        return load_config(text)
+    except ConfigError as error:
+        raise ConfigError(f"{file}: {error}") from error
+
+
+def write(report: Report, arguments: argparse.Namespace, out: TextIO) -> None:
+    """Render to -o or `out`. Raises TraceGoError when the file cannot be written."""
+    if not arguments.output:
+        _reporter(arguments).render(report, out)
+        return
+    try:
+        with Path(arguments.output).open("w", encoding="utf-8") as file:
+            _reporter(arguments).render(report, file)
+    except OSError as error:
+        raise TraceGoError(f"cannot write the report to {arguments.output}: {error.strerror or error}") from error
+
+
+def _reporter(arguments: argparse.Namespace) -> Reporter:
+    if arguments.format == "json":
+        from trace_go.report.json import JsonReporter
+
+        return JsonReporter()
+    from trace_go.report.terminal import TerminalReporter
+
+    color = {"always": True, "never": False}.get(arguments.color)
+    return TerminalReporter(color=color, verbose=arguments.verbose)
+
+
+def status(report: Report, fail_on: str | None) -> int:
+    """0, 1 for findings at or above fail_on, 2 when an input could not be read to its end."""
+    problems = [f"{item.name}: {item.problem}" for item in report.case.files if item.problem]
+    for problem in problems:
+        print(f"trace-go: {clean(problem, 1000)}", file=sys.stderr)
+    if problems:
+        return 2
+    return int(exceeds(report, fail_on))
+
+
+def exceeds(report: Report, fail_on: str | None) -> bool:
+    return fail_on is not None and any(item.severity.rank <= Severity(fail_on).rank for item in report.findings)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A progress callback that shows a bar on standard error once reading takes long, and only on a terminal."""
+    started, bar = time.monotonic(), None
+
+    def show(name: str, done: int, total: int | None) -> None:
+        nonlocal bar
+        if bar is None:
+            if time.monotonic() - started < PROGRESS_AFTER_S or not sys.stderr.isatty():
+                return
+            bar = _Bar()
+        bar.update(name, done, total)
+
+    try:
+        yield show
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+class _Bar:
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._progress.start()
+        self._tasks: dict[str, int] = {}
+
+    def update(self, name: str, done: int, total: int | None) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = int(self._progress.add_task(f"reading {clean(name, 60)}", total=total))
+        self._progress.update(self._tasks[name], completed=done)  # type: ignore[arg-type]  # TaskID is an int
+
+    def close(self) -> None:
+        self._progress.stop()

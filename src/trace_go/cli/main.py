@@ -1,0 +1,157 @@
+"""The command line: what is asked, and which exit status follows. Nothing heavy is imported before it is needed."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from trace_go import __version__
+from trace_go.model.errors import TraceGoError
+
+USAGE_ERROR = 2
+INTERRUPTED = 130
+
+_DESCRIPTION = """\
+Shows, for every Go module request, which hop really served it (the origin, a mirror, or a machine that broke TLS open in
+between), how it went, and what is wrong with the path."""
+_EPILOG = """\
+commands:
+  trace-go [OPTIONS] -- CMD…     run CMD (go mod download, make, …) and explain its module downloads
+  trace-go read FILE… | -        explain captures (pcap, pcapng, gzip) or bundles kept with -w
+  trace-go live -i IFACE         watch an interface
+  trace-go explain [ID]          the page of a check, or the list of checks
+  trace-go checks                every check with its severity and audience (--format json for tools)
+  trace-go doctor                what this machine allows: capture, go, tshark, namespaces
+
+exit status:
+  -- CMD       CMD's own; with --fail-on, 1 when CMD succeeded but there are such findings
+  read, live   0 no finding at or above --fail-on (default: error), 1 findings, 2 usage or unreadable input
+               (what was readable is still reported), 3 missing privilege or tool"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the console script; returns the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(arguments)
+    except TraceGoError as error:
+        print(f"trace-go: {_line(error)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away: not an error, but Python must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _main(arguments: list[str]) -> int:
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    own, command = arguments[:cut], arguments[cut + 1 :]
+    if own and own[0] in COMMANDS:
+        name, own = own[0], own[1:] + arguments[cut:]
+        parser = _parser(name)
+        return int(import_module(f"trace_go.cli.{name}").main(parser.parse_args(own)))
+    parser = _parser("run")
+    options = parser.parse_args(own)
+    if not command:
+        parser.error("no command: write `trace-go -- go mod download`, or `trace-go read FILE` for a capture")
+    options.command = command
+    return int(import_module("trace_go.cli.run").main(options))
+
+
+def _line(error: TraceGoError) -> str:
+    from trace_go.report.escape import clean
+
+    return clean(str(error), 1000)
+
+
+# -- parsers -----------------------------------------------------------------------------------------------------------
+
+
+def _parser(name: str) -> argparse.ArgumentParser:
+    usage = {"run": "trace-go [OPTIONS] -- CMD…"}.get(name)
+    parser = argparse.ArgumentParser(
+        prog="trace-go" if name == "run" else f"trace-go {name}",
+        usage=usage,
+        description=_DESCRIPTION if name == "run" else COMMANDS[name],
+        epilog=_EPILOG if name == "run" else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    _ARGUMENTS[name](parser)
+    return parser
+
+
+def _analysis(parser: argparse.ArgumentParser) -> None:
+    _output(parser)
+    parser.add_argument(
+        "--trust",
+        default="system",
+        metavar="system|certifi|FILE",
+        help="roots to judge certificates by: as go finds them on this machine (default), Mozilla's, or a PEM file",
+    )
+    parser.add_argument("--config", metavar="FILE", help="trace-go.toml with own mirrors, proxies and interception CAs")
+    parser.add_argument("--select", action="append", default=[], metavar="ID", help="only this check (repeatable)")
+    parser.add_argument("--ignore", action="append", default=[], metavar="ID", help="not this check (repeatable)")
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("terminal", "json"), default="terminal", help="default: terminal")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the report to FILE")
+    parser.add_argument("-v", "--verbose", action="store_true", help="list every request")
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="NO_COLOR is honoured too")
+
+
+def _fail_on(parser: argparse.ArgumentParser, default: str | None, text: str) -> None:
+    parser.add_argument("--fail-on", choices=("error", "warning", "note"), default=default, help=text)
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--version", action="version", version=f"trace-go {__version__}")
+    _analysis(parser)
+    _fail_on(parser, None, "exit 1 when CMD succeeds but there is such a finding")
+    parser.add_argument("-w", "--write", metavar="FILE", help="keep the capture (.pcapng) or a bundle (.zip, or DIR/)")
+    parser.add_argument("--no-probe", action="store_true", help="do not fetch certificate chains that TLS 1.3 hid")
+    parser.add_argument("--no-capture", action="store_true", help="capture no packets")
+    parser.add_argument("--no-x", action="store_true", help="do not add -x to GOFLAGS")
+    parser.add_argument("--no-http2debug", action="store_true", help="do not add http2debug=2 to GODEBUG")
+
+
+def _read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="pcap, pcapng (also gzip), bundle, or - for stdin")
+    _analysis(parser)
+    _fail_on(parser, "error", "exit 1 when there is such a finding (default: error)")
+
+
+def _live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-i", "--interface", required=True, metavar="IFACE", help="interface name, or any")
+    parser.add_argument("-f", "--filter", metavar="BPF", help="capture filter, as tcpdump takes it")
+    parser.add_argument("-a", "--duration", type=float, metavar="SECONDS", help="stop after this time")
+    parser.add_argument("-c", "--count", type=int, metavar="PACKETS", help="stop after this many packets")
+    parser.add_argument("-w", "--write", metavar="FILE.pcapng", help="keep the packets")
+    _analysis(parser)
+    _fail_on(parser, "error", "exit 1 when there is such a finding (default: error)")
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", nargs="?", metavar="ID", help="a check's ID; without it, the list")
+
+
+def _checks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("terminal", "json"), default="terminal")
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("terminal", "json"), default="terminal")
+
+
+COMMANDS = {
+    "read": "Explain captures or bundles.",
+    "live": "Watch an interface; ctrl-C ends with the report.",
+    "explain": "Show the page of a check: what it means, how we know, what to do.",
+    "checks": "List every check.",
+    "doctor": "Show what this machine allows.",
+}
+_ARGUMENTS = {"run": _run, "read": _read, "live": _live, "explain": _explain, "checks": _checks, "doctor": _doctor}

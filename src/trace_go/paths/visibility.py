@@ -1,0 +1,94 @@
+"""What this input lets us see, kind of fact by kind of fact: the report says it, so that silence is never taken for health."""
+
+from collections.abc import Sequence
+
+from trace_go.model.chain import Judgement
+from trace_go.model.evidence import Visibility
+from trace_go.model.flow import Flow, Traffic
+from trace_go.model.go import GoAccount
+from trace_go.model.ledger import Artifact, Request
+from trace_go.model.report import CaptureFile, Seeing
+
+
+def seeing(
+    files: Sequence[CaptureFile],
+    traffic: Traffic,
+    account: GoAccount,
+    requests: Sequence[Request],
+    judgements: Sequence[Judgement],
+) -> tuple[Seeing, ...]:
+    """One entry per kind of fact, in the order a request goes."""
+    used = {hop.flow for request in requests for hop in request.hops if hop.flow is not None}
+    flows = [flow for flow in traffic.flows if flow.id in used]
+    return tuple(
+        Seeing(fact=fact, visibility=visibility, why=why)
+        for fact, (visibility, why) in (
+            ("Packets", _packets(files)),
+            ("Names (DNS)", _names(traffic, flows)),
+            ("Certificates", _certificates(flows, judgements)),
+            ("Requests", _requests(account, requests)),
+            ("Processes", _processes(flows)),
+        )
+    )
+
+
+def _packets(files: Sequence[CaptureFile]) -> tuple[Visibility, str]:
+    if not any(item.packets for item in files):
+        return Visibility.NOT_OBSERVABLE, "no packet was captured; statements rest on go's own account and the probe"
+    if any(item.drops for item in files):
+        return Visibility.INFERRED, "the capturing system lost packets, so what is missing may have been there"
+    if any(item.truncated_packets for item in files):
+        return Visibility.INFERRED, "packets were cut short when capturing (snap length)"
+    return Visibility.SEEN, "captured"
+
+
+def _names(traffic: Traffic, flows: Sequence[Flow]) -> tuple[Visibility, str]:
+    if not flows:
+        seen = bool(traffic.lookups)
+        return (Visibility.SEEN, "queries are captured") if seen else (Visibility.NOT_OBSERVABLE, "no DNS query is captured")
+    known = {address for lookup in traffic.lookups for address in lookup.addresses}
+    unknown = sorted({flow.server.ip for flow in flows} - known)
+    if not unknown:
+        return Visibility.SEEN, "every address that was used was resolved in the capture"
+    return (
+        Visibility.NOT_OBSERVABLE,
+        f"no DNS answer in the capture gave {', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}: "
+        "a literal address, a cache, the hosts file or encrypted DNS",
+    )
+
+
+def _certificates(flows: Sequence[Flow], judgements: Sequence[Judgement]) -> tuple[Visibility, str]:
+    hidden = sorted(
+        {flow.name or flow.server.ip for flow in flows if flow.tls and flow.tls.server and not flow.tls.chain}
+    )
+    if not hidden:
+        return Visibility.SEEN, "no handshake hides its certificates"
+    probed = {item.name for item in judgements if item.visibility is Visibility.PROBED}
+    left = [name for name in hidden if name not in probed]
+    if not left:
+        return Visibility.PROBED, "TLS 1.3 encrypts them; a probe after the command fetched the chain of each host"
+    return (
+        Visibility.NOT_OBSERVABLE,
+        f"TLS 1.3 encrypts the chain of {', '.join(left[:3])}{' …' if len(left) > 3 else ''}: "
+        "whether somebody intercepts these connections cannot be told from this input",
+    )
+
+
+def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibility, str]:
+    closed = sum(request.artifact is Artifact.CONNECTION for request in requests)
+    if not closed:
+        source = "from go's own log" if account.log.fetches else "in clear"
+        return Visibility.SEEN, source if requests else "none was made"
+    return (
+        Visibility.NOT_OBSERVABLE,
+        f"TLS hides what was asked on {closed} of {len(requests)} connections; `trace-go -- go …` adds go's own account",
+    )
+
+
+def _processes(flows: Sequence[Flow]) -> tuple[Visibility, str]:
+    missing = sum(flow.process is None for flow in flows)
+    if not missing:
+        return Visibility.SEEN, "from the system's socket table"
+    if missing == len(flows):
+        return Visibility.INFERRED, "the client programs are told by their TLS fingerprint or User-Agent"
+    return Visibility.INFERRED, f"{missing} of {len(flows)} connections ended before the socket table was sampled"

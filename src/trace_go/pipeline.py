@@ -1,0 +1,194 @@
+"""The whole flow on one screen: capture → flows → paths → checks → report.
+
+`analyse` depends only on its arguments (and, with `probe`, on the network); its input and result can be pickled.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from trace_go import __version__
+from trace_go.capture.files import open_capture
+from trace_go.capture.probe import ProbeResult, Target, probe_all
+from trace_go.checks.framework import run as run_checks
+from trace_go.checks.verdict import verdict
+from trace_go.flows.engine import Engine
+from trace_go.gocmd.config import Config
+from trace_go.gocmd.environment import GoSettings, settings
+from trace_go.gocmd.fingerprints import client_name
+from trace_go.gocmd.hosts import HostBook, load_hosts
+from trace_go.model.errors import CaptureError
+from trace_go.model.evidence import Visibility
+from trace_go.model.flow import Flow, Traffic
+from trace_go.model.go import GoAccount
+from trace_go.model.report import CaptureFile, Case, Report
+from trace_go.model.tls import ClientHello
+from trace_go.paths.index import of_go
+from trace_go.paths.ledger import build
+from trace_go.paths.targets import probe_targets
+from trace_go.paths.visibility import seeing
+from trace_go.trust.judging import Sighting, judge_all
+from trace_go.trust.store import TrustStore
+from trace_go.wire.x509 import certificate
+
+Progress = Callable[[str, int, int | None], None]
+"""(file, bytes read, bytes in all or None)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    captures: tuple[str, ...] = ()
+    """paths, `-` for standard input"""
+    names: tuple[str, ...] = ()
+    """how the captures are called in the report; default their paths"""
+    account: GoAccount = GoAccount()
+    owners: Mapping[tuple[str, int, str, int], str] = field(default_factory=dict)
+    """(local ip, port, remote ip, port) → `go (1234)`"""
+    probes: tuple[ProbeResult, ...] = ()
+    """kept in a bundle; analyse does not probe again"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    store: TrustStore
+    config: Config = Config()
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    probe_environment: Mapping[str, str] | None = None
+    """the environment whose proxies a probe uses; None: do not probe"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    files: tuple[CaptureFile, ...]
+    traffic: Traffic
+
+
+def analyse(source: Source, options: Options, progress: Progress | None = None) -> Report:
+    observed = observe(source, progress)
+    return judge(source, observed, options, source.probes or probe(source, observed, options))
+
+
+def observe(source: Source, progress: Progress | None = None) -> Observed:
+    """Read every capture; what cannot be read is told in its CaptureFile.problem, and the rest goes on."""
+    files: list[CaptureFile] = []
+    flows: list[Flow] = []
+    lookups = []
+    for number, path in enumerate(source.captures):
+        name = source.names[number] if number < len(source.names) else path
+        engine = Engine(name_client, file=number, first_id=len(flows))
+        try:
+            with open_capture(path, file=number) as reader:
+                for batch in reader.batches():
+                    engine.add(batch)
+                    if progress:
+                        progress(name, reader.bytes_read, reader.bytes_total)
+                files.append(reader.describe())
+        except CaptureError as error:
+            files.append(unreadable(name, str(error)))
+        traffic = engine.finish(source.owners)
+        flows += traffic.flows
+        lookups += traffic.lookups
+    return Observed(files=tuple(files), traffic=Traffic(flows=tuple(flows), lookups=tuple(lookups)))
+
+
+def probe(source: Source, observed: Observed, options: Options) -> tuple[ProbeResult, ...]:
+    """Fetch the chains that TLS 1.3 hid, of hosts that the command itself contacted, by the same way."""
+    if options.probe_environment is None:
+        return ()
+    wanted = probe_targets(observed.traffic, source.account, options.probe_environment)
+    return tuple(probe_all([Target(*target) for target in wanted])) if wanted else ()
+
+
+def judge(source: Source, observed: Observed, options: Options, probes: Sequence[ProbeResult]) -> Report:
+    account, traffic = source.account, observed.traffic
+    plan = settings(account.go_env) if account.go_env else None
+    hosts = known_hosts(options.config, plan)
+    sightings = [*_seen(traffic, hosts, account), *_probed(probes, hosts)]
+    judgements = judge_all(sightings, options.store, options.config.interception_cas) if sightings else ()
+    requests = build(traffic, account, plan, hosts, judgements)
+    case = Case(
+        files=observed.files,
+        flows=traffic.flows,
+        lookups=traffic.lookups,
+        judgements=judgements,
+        account=account,
+        requests=requests,
+        seeing=seeing(observed.files, traffic, account, requests, judgements),
+    )
+    found = run_checks(case)
+    shown = tuple(item for item in found if selected(item.id, options))
+    return Report(
+        tool_version=__version__,
+        case=case,
+        findings=shown,
+        suppressed=len(found) - len(shown),
+        verdict=verdict(case, shown),
+    )
+
+
+def selected(check_id: str, options: Options) -> bool:
+    return (not options.select or check_id in options.select) and check_id not in options.ignore
+
+
+def known_hosts(config: Config, plan: GoSettings | None) -> HostBook:
+    return load_hosts(config, plan.proxies if plan else (), plan.sumdb if plan else None)
+
+
+def name_client(hello: ClientHello) -> str:
+    return client_name(hello.ja3, hello.ja4, hello.alpn)
+
+
+def unreadable(name: str, problem: str) -> CaptureFile:
+    return CaptureFile(
+        name=name,
+        format="unreadable",
+        link_types=(),
+        packets=0,
+        bytes=0,
+        first_ns=0,
+        last_ns=0,
+        truncated_packets=0,
+        drops=None,
+        problem=problem,
+    )
+
+
+def _seen(traffic: Traffic, hosts: HostBook, account: GoAccount) -> list[Sighting]:
+    """Chains on the wire, of connections that go made or that went to hosts of its world."""
+    return [
+        Sighting(
+            name=name,
+            flow=flow.id,
+            packet=flow.tls.chain_packet,
+            file=flow.file,
+            chain=flow.tls.chain,
+            at_ns=flow.tls.server_ns,
+            visibility=Visibility.SEEN,
+            public=_is_public(hosts, name),
+        )
+        for flow in traffic.flows
+        if flow.tls and flow.tls.chain and (name := flow.name or flow.server.ip)
+        if account.present or of_go(flow) or hosts.lookup(name)
+    ]
+
+
+def _probed(probes: Sequence[ProbeResult], hosts: HostBook) -> list[Sighting]:
+    return [
+        Sighting(
+            name=item.host,
+            flow=None,
+            packet=0,
+            file=0,
+            chain=tuple(map(certificate, item.chain)),
+            at_ns=item.at_ns,
+            visibility=Visibility.PROBED,
+            public=_is_public(hosts, item.host),
+        )
+        for item in probes
+        if item.chain
+    ]
+
+
+def _is_public(hosts: HostBook, name: str) -> bool:
+    known = hosts.lookup(name)
+    return known is not None and known.source == "built in"
