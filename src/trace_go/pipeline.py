@@ -103,7 +103,7 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
     account, traffic = source.account, observed.traffic
     plan = settings(account.go_env) if account.go_env else None
     hosts = known_hosts(options.config, plan)
-    sightings = [*_seen(traffic, hosts, account), *_probed(probes, hosts)]
+    sightings = [*_seen(traffic, hosts), *_probed(probes, hosts)]
     judgements = judge_all(sightings, options.store, options.config.interception_cas) if sightings else ()
     requests = build(traffic, account, plan, hosts, judgements)
     case = Case(
@@ -153,7 +153,7 @@ def unreadable(name: str, problem: str) -> CaptureFile:
     )
 
 
-def _seen(traffic: Traffic, hosts: HostBook, account: GoAccount) -> list[Sighting]:
+def _seen(traffic: Traffic, hosts: HostBook) -> list[Sighting]:
     """Chains on the wire, of connections that go made or that went to hosts of its world."""
     return [
         Sighting(
@@ -168,7 +168,7 @@ def _seen(traffic: Traffic, hosts: HostBook, account: GoAccount) -> list[Sightin
         )
         for flow in traffic.flows
         if flow.tls and flow.tls.chain and (name := flow.name or flow.server.ip)
-        if account.present or of_go(flow) or hosts.lookup(name)
+        if of_go(flow) or hosts.lookup(name)
     ]
 
 

@@ -119,7 +119,7 @@ def test_env(name: str, value: str, masked: str) -> None:
         ("PRIVATE-TOKEN: abc", "PRIVATE-TOKEN: xxxxx"),
         ('field "location" = "https://s/x?X-Amz-Signature=a&e=3"', 'field "location" = "https://s/x?X-Amz-Signature=xxxxx&e=3"'),
         ('{"URL":"https://s/x?a=1\\u0026Signature=abc\\u0026b=2"}', '{"URL":"https://s/x?a=1\\u0026Signature=xxxxx\\u0026b=2"}'),
-        ("+ GITHUB_TOKEN=abc MY_PASSWORD='a b' git fetch", "+ GITHUB_TOKEN=xxxxx MY_PASSWORD=xxxxx git fetch"),
+        ("+ GITHUB_TOKEN=abc MY_PASSWORD='a b' git fetch", "+ GITHUB_TOKEN=xxxxx MY_PASSWORD='xxxxx' git fetch"),
         ("env=A,API_KEY=abc; make", "env=A,API_KEY=xxxxx; make"),
         (f"remote: {GITHUB} and {JWT}.", "remote: xxxxx and xxxxx."),
         ("x509: certificate is valid for A, not B; unexpected token: foo", None),

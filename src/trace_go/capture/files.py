@@ -107,7 +107,7 @@ class PcapDecoder(Decoder):
                 yield self.batch(data, *(column[:count] for column in columns), linktype)
             if count < len(rows):
                 if captured[count] > self._most:
-                    self.fault = f"a record of {captured[count]} bytes"
+                    self.fault = f"a record claims {captured[count]} bytes"
                 return
 
 
@@ -238,7 +238,7 @@ class Reader:
         what = decoder.fault or source.trouble or ("the last record is cut off" if filled else None)
         if what:
             unpacked = " of the unpacked data" if source.packing else ""
-            self._problem = f"{what}, at byte {base}{unpacked}; packets before it: {decoder.packets}"
+            self._problem = f"stopped at byte {base}{unpacked}, after packet {decoder.packets}: {what}"
 
     def describe(self) -> CaptureFile:
         """What was read so far; `problem` is known once `batches` has ended."""

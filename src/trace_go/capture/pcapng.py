@@ -100,7 +100,7 @@ def _walk_slowly(data: U8, pos: int, end: int, framing: Framing) -> tuple[I64, i
 def _guess(data: U8, start: int, end: int, framing: Framing) -> I64:
     """Where records may begin: at most one per window, with a plausible mark and length and a successor like it."""
     lengths, mark = numbers(data, end, framing.length_at, framing.order), data[framing.mark :]
-    windows = np.arange(start + LANE_BYTES, end - LANE_WINDOW, LANE_BYTES)
+    windows: I64 = np.arange(start + LANE_BYTES, end - LANE_WINDOW, LANE_BYTES)
     marks = np.ndarray((end - LANE_WINDOW, LANE_WINDOW), np.uint8, mark, 0, (1, 1))[windows]
     lane, column = np.divmod(np.flatnonzero(marks == mark[start]), LANE_WINDOW)
     at = windows[lane] + column
@@ -217,7 +217,7 @@ class PcapngDecoder(Decoder):
         order = BYTE_ORDERS.get(head[8:12])
         self._order_changes += order != self._order
         if order is None:
-            self.fault = "a section without a byte-order mark"
+            self.fault = "a section has no byte-order mark"
         elif self._order_changes > MAX_ORDER_CHANGES:
             self.fault = f"the byte order has changed {MAX_ORDER_CHANGES} times"
         else:
@@ -240,9 +240,9 @@ class PcapngDecoder(Decoder):
         bad = int(good.argmin())
         self.used = int(at[bad])
         if ours[bad] and not sound[bad]:
-            self.fault = f"a block of type {kind[bad]:#x} with a length of {size[bad]} bytes"
+            self.fault = f"a block of type {kind[bad]:#x} claims {size[bad]} bytes"
         elif ours[bad] and at[bad] + size[bad] <= filled:
-            self.fault = f"a block with two lengths, {size[bad]} and {trailer[bad]} bytes"
+            self.fault = f"a block begins with length {size[bad]} and ends with length {trailer[bad]}"
         return heads[:bad]
 
     def _read(self, data: U8, at: I64, heads: U32) -> Batch:
@@ -279,7 +279,7 @@ class PcapngDecoder(Decoder):
         if not good.all():
             bad = int(good.argmin())
             known = index[bad] < counts[bad]
-            self.fault = "a packet longer than its block" if known else "a packet of an interface that is not described"
+            self.fault = "a packet is longer than its block" if known else "a packet names an interface that is not described"
             self.used = int(at[bad])
             return self._pull_packets(at[:bad], heads[:bad], bases[:bad], counts[:bad])
         linktype, _, resolution, time_ns = table[index].T

@@ -15,7 +15,7 @@ from trace_go.model.finding import Severity
 from trace_go.model.report import Report
 from trace_go.pipeline import Options, Progress
 from trace_go.report.escape import clean
-from trace_go.trust.store import TrustStore, choose
+from trace_go.trust.store import choose
 
 CONFIG_NAME = "trace-go.toml"
 PROGRESS_AFTER_S = 1.0
@@ -28,16 +28,14 @@ class Reporter(Protocol):
     def render(self, report: Report, out: TextIO) -> None: ...
 
 
-def options(
-    arguments: argparse.Namespace, environment: Mapping[str, str], *, probe: bool, store: TrustStore | None = None
-) -> Options:
+def options(arguments: argparse.Namespace, environment: Mapping[str, str], *, probe: bool) -> Options:
     """Options of an analysis. environment: the command's, for its trust store and proxies. Raises ConfigError."""
     known = {check.id for check in discover()}
     for name in (*arguments.select, *arguments.ignore):
         if name not in known:
             raise ConfigError(f"no check is called {name!r}; `trace-go checks` lists them")
     return Options(
-        store=store if store and arguments.trust == "system" else choose(arguments.trust, environment),
+        store=choose(arguments.trust, environment),
         config=config(arguments.config),
         select=tuple(arguments.select),
         ignore=tuple(arguments.ignore),

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 from trace_go.capture.bundle import maybe_open_bundle
 from trace_go.cli import common
@@ -14,15 +14,16 @@ from trace_go.pipeline import Source, analyse
 
 def main(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
-        source, store = Source(captures=tuple(arguments.files)), None
-        bundles = [(path, found) for path in arguments.files if (found := maybe_open_bundle(path))]
-        if bundles:
-            if len(arguments.files) > 1:
-                raise ConfigError("a bundle holds one run: read it alone")
-            path, bundle = bundles[0]
-            stack.enter_context(bundle)
-            source, store = source_of(path, bundle)
-        options = common.options(arguments, os.environ, probe=False, store=store)
+        source, environment = Source(captures=tuple(arguments.files)), dict(os.environ)
+        for path in arguments.files:
+            bundle = maybe_open_bundle(path)
+            if bundle:
+                stack.enter_context(closing(bundle))
+                if len(arguments.files) > 1:
+                    raise ConfigError(f"{path} is a bundle, which holds one run: read it alone")
+                source = source_of(path, bundle)
+                environment |= bundle.account.process_env
+        options = common.options(arguments, environment, probe=False)
         with common.progress_bar() as progress:
             report = analyse(source, options, progress)
     common.write(report, arguments, sys.stdout)

@@ -1,7 +1,7 @@
 """What the go environment means: GOPROXY, GOPRIVATE and friends, and the forward proxy of a URL.
 
-Sources: cmd/go/internal/modfetch/{proxy,repo,sumdb}.go, cmd/go/internal/cfg/cfg.go, golang.org/x/mod/module.MatchPrefixPatterns,
-path.Match, golang.org/x/net/http/httpproxy. The tables in tests/gocmd/data were made by these Go functions.
+Sources: cmd/go/internal/modfetch/{proxy,repo,sumdb}.go, cmd/go/internal/cfg/cfg.go, module.MatchPrefixPatterns of
+golang.org/x/mod, path.Match, golang.org/x/net/http/httpproxy. These functions made the tables in tests/gocmd/data.
 """
 
 import ipaddress
@@ -18,6 +18,7 @@ DEFAULT_GOPROXY = "https://proxy.golang.org,direct"
 DEFAULT_GOSUMDB = "sum.golang.org"
 _CHINA_SUMDB = "sum.golang.google.cn"
 """alias of sum.golang.org that go knows (modfetch/sumdb.go, dbDial)"""
+_AFTER = {",": "not-found", "|": "any"}
 _MAX_GLOBS = 512
 """compiled patterns kept: more than any GOPRIVATE list has"""
 
@@ -84,11 +85,11 @@ def _proxy_list(value: str) -> tuple[tuple[ProxyEntry, ...], str | None]:
         found.append((url, separator))
     if not found and not problem:
         problem = "GOPROXY list is not the empty string, but contains no entries"
-    last = len(found) - 1
-    return tuple(
-        ProxyEntry(url=mask_url(url), falls_through_on="end" if number == last else {",": "not-found", "|": "any"}[separator])
-        for number, (url, separator) in enumerate(found)
-    ), problem
+    rules = [_AFTER[separator] for _, separator in found[:-1]] + ["end"]
+    entries = [
+        ProxyEntry(url=mask_url(url), falls_through_on=rule) for (url, _), rule in zip(found, rules, strict=False)
+    ]
+    return tuple(entries), problem
 
 
 def _entry_problem(url: str) -> str | None:

@@ -1,8 +1,9 @@
 """The lines of GODEBUG=http2debug=2: which they are, and the exchanges they tell of.
 
-Source: net/http/internal/http2/{frame,transport,server}.go of go 1.27, net/http/h2_bundle.go of 1.21 to 1.26 (every text that is
-printed only with VerboseLogs). Header lines name neither connection nor stream: they belong to the HEADERS frame that is
-written next, or read before. Where two connections print at once, only what still can be told is told; the rest is empty.
+Source: net/http/internal/http2/{frame,transport,server}.go of go 1.27 and net/http/h2_bundle.go of 1.21 to 1.26: every
+text that is printed only with VerboseLogs. Header lines name neither connection nor stream: they belong to the HEADERS
+frame that their connection writes next, or has begun to read. Where several connections print at once, what cannot be
+told for certain stays empty.
 """
 
 import re
@@ -24,7 +25,7 @@ MAX_EXPECTED = 10_000
 """ours: URLs in flight and redirect targets not yet asked"""
 
 LOG_PREFIX = r"(?:\d{4}/\d\d/\d\d )?(?:\d\d:\d\d:\d\d(?:\.\d{6})? )?(?:[^\s:]+\.go:\d+: )?"
-"""what package log puts before a message, by its flags; the go command sets none"""
+"""what package log writes before a message, by its flags; the go command sets none"""
 
 _FRAME = r"(?P<frame>(?P<type>[A-Z][A-Z_]*\d*)(?: flags=(?P<flags>\S+))?(?: stream=(?P<stream>\d+))? len=\d+)"
 _LINE = re.compile(
@@ -33,12 +34,14 @@ _LINE = re.compile(
     r'|(?P<who>Transport encoding header|decoded hpack field header field) (?P<name>"(?:[^"\\]|\\.)*") = (?P<value>".*)'
     rf"|(?:Transport received|server read frame) {_FRAME.replace('P<', 'P<got_')}"
     r"|Transport creating client conn 0x[0-9a-f]+ to (?P<remote>\S+)"
-    r"|Transport (?:failed to get client conn for |closing idle conn 0x|readFrame error on conn 0x|sending health check$"
-    r"|health check (?:success$|failure: )|conn 0x[0-9a-f]+ received error from processing frame )"
-    r"|(?:header list too large|1xx informational responses too large|too many control frames in send queue, closing connection)$"
+    r"|Transport (?:failed to get client conn for |closing idle conn 0x|readFrame error on conn 0x)"
+    r"|Transport (?:sending health check$|health check (?:success$|failure: ))"
+    r"|Transport conn 0x[0-9a-f]+ received error from processing frame "
+    r"|(?:header list too large|1xx informational responses too large)$"
+    r"|too many control frames in send queue, closing connection$"
     r"|invalid (?:pseudo headers|header): "
-    r"|server (?:connection from \S+ on 0x|rejecting conn: |ignoring (?:frame: |unknown setting )|processing setting \["
-    r'|encoding header "|closing client connection; error reading frame from client )'
+    r"|server (?:connection from \S+ on 0x|rejecting conn: |ignoring (?:frame: |unknown setting ))"
+    r'|server (?:processing setting \[|encoding header "|closing client connection; error reading frame from client )'
     r"|server: client \S+ said hello$"
     r")|Unhandled Setting: \[|transport got GOAWAY with error code = |GOAWAY close timer fired; closing conn from "
     r"|(?P<trip>RoundTrip (?:retrying after )?failure: ))"
@@ -114,6 +117,8 @@ class Http2Reader:
         self._streams: dict[tuple[str, int], _Exchange] = {}
         self._dialled: list[str] = []
         self._greeted = 0
+        """connections of `_dialled` that have written their first frame"""
+        self._greetings = 0
         self._targets: dict[str, None] = {}
         """URLs that a redirect named: their requests have a referer"""
         self._requests = _Requests()
@@ -144,7 +149,8 @@ class Http2Reader:
         elif found["op"]:
             self._frame(found, line)
         elif found["got_type"] == "HEADERS":
-            self._close(next((answer for answer in self._answers if answer.frame == found["got_frame"]), None))
+            alike = [answer for answer in self._answers if answer.frame == found["got_frame"]]
+            self._close(alike[0] if len(alike) == 1 else None)
         elif found["remote"]:
             self._dialled = [*self._dialled[-MAX_TANGLED:], found["remote"]]
         return True
@@ -225,13 +231,16 @@ class Http2Reader:
         self._greeted += 1
         if self._greeted >= len(self._dialled):
             self._dialled, self._greeted = [], 0
-        if len(self._connections) < MAX_CONNECTIONS:
-            again = f"#{len(self._connections)}" if framer in self._connections else ""
-            self._connections[framer] = _Connection(framer + again, remote)
+        if len(self._connections) >= MAX_CONNECTIONS:
+            self._connections.clear()
+        self._greetings += 1
+        again = f"#{self._greetings}" if framer in self._connections else ""
+        self._connections[framer] = _Connection(framer + again, remote)
 
     def _ask(self, framer: str, stream: int, line: int) -> None:
-        if not self._requests.begun:
-            return  # a server's answer, or a log that starts in the middle
+        if not self._requests.begun:  # a server's answer, or a log that starts in the middle
+            self._requests = _Requests()
+            return
         connection = self._connections.setdefault(framer, _Connection(framer, None))
         asked = _Exchange(connection, stream, line)
         if len(self._exchanges) < MAX_EXCHANGES:

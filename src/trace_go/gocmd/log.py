@@ -1,7 +1,7 @@
 """What the go command prints on stderr with `-x` and GODEBUG=http2debug=2, line by line.
 
-Sources: cmd/go/internal/web/http.go (`# get`), modfetch/codehost/codehost.go and vcs/vcs.go (version control), auth/auth.go,
-modload/search.go and search/search.go (`# ignoring directory`); http2debug in http2log.py, errors in messages.py.
+Sources below cmd/go/internal: web/http.go (`# get`), modfetch/codehost/codehost.go and vcs/vcs.go (version control),
+auth/auth.go, modload/search.go and search/search.go (`# ignoring directory`). http2log.py has the lines of http2debug.
 """
 
 import re
@@ -36,16 +36,18 @@ _AUTH = re.compile(r"GOAUTH encountered errors for [a-z]+://\S+:|malformed URL f
 _AUTH_DETAIL = re.compile(r"  GOAUTH=\S.*")
 _REMOTE = re.compile(r"(?:https?|ssh|git|svn(?:\+ssh)?|file)://[^\s'\"]+|\b[\w.-]+@[\w.-]+:[^\s'\"]+")
 _NETWORK = re.compile(
-    r"git (?:-c \S+ )*(?:ls-remote|fetch|clone) |hg .*\b(?:pull|goreposum|golookup|identify)\b|svn |fossil (?:clone|pull) |bzr "
+    r"git (?:-c \S+ )*(?:ls-remote|fetch|clone) |hg .*\b(?:pull|goreposum|golookup|identify)\b"
+    r"|svn |fossil (?:clone|pull) |bzr "
 )
-_DOWNLOADING = re.compile(r"go: downloading (?:(?P<module>\S+) (?P<version>v\S+)|(?P<toolchain>go\d\S*) \((?P<os>\w+)/(?P<arch>\w+)\))")
+_DOWNLOADING = re.compile(r"go: downloading (?P<module>\S+) (?P<version>v\S+)")
+_TOOLCHAIN = re.compile(r"go: downloading (?P<name>go\d\S*) \((?P<os>\w+)/(?P<arch>\w+)\)")
 _SECURITY = re.compile(r"|SECURITY ERROR|This download does NOT match .*")
 _CI_PREFIX = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z |#\d+ \d+\.\d+ ")
 """what GitHub Actions and BuildKit put before each line"""
 
 
 class LogReader:
-    """expect_x, expect_http2: whether trace-go asked for these lines by environment; what the user asked for is his own."""
+    """expect_x, expect_http2: whether trace-go asked for these lines by environment; else they are the user's own."""
 
     def __init__(self, *, expect_x: bool, expect_http2: bool) -> None:
         self._expect_x = expect_x
@@ -91,17 +93,23 @@ class LogReader:
             self._http2.forget(ended)
 
     def _own(self, text: str) -> None:
-        continues = text.startswith("\t") or ("checksum mismatch" in self._error[0] and _SECURITY.fullmatch(text)) if self._error else False
-        if continues and len(self._error) < MAX_ERROR_LINES:
+        if self._continues(text):
             self._error.append(text)
             return
         self._end_error()
         if starts_error(text):
             self._error, self._error_line = [text], self._line
-        elif (found := _DOWNLOADING.fullmatch(text)) and len(self._downloading) < MAX_RECORDS:
-            toolchain = f"v0.0.1-{found['toolchain']}.{found['os']}-{found['arch']}"  # as gover.ToolchainToModule names it
-            module, version = found["module"] or "golang.org/toolchain", found["version"] or toolchain
-            self._downloading.append((module, version, self._line))
+        elif len(self._downloading) < MAX_RECORDS:
+            if found := _DOWNLOADING.fullmatch(text):
+                self._downloading.append((found["module"], found["version"], self._line))
+            elif found := _TOOLCHAIN.fullmatch(text):  # the module that go asks for (gover, DownloadModule)
+                version = f"v0.0.1-{found['name']}.{found['os']}-{found['arch']}"
+                self._downloading.append(("golang.org/toolchain", version, self._line))
+
+    def _continues(self, text: str) -> bool:
+        if not self._error or len(self._error) >= MAX_ERROR_LINES:
+            return False
+        return text.startswith("\t") or ("checksum mismatch" in self._error[0] and bool(_SECURITY.fullmatch(text)))
 
     def _end_error(self) -> None:
         if self._error and len(self._errors) < MAX_ERRORS:
@@ -175,9 +183,10 @@ class _CommandReader:
     def _add_fetch(self, url: str, line: int) -> int:
         if len(self._fetches) >= MAX_RECORDS:
             return MAX_RECORDS
-        self._fetches.append(
-            Fetch(url=url, status=None, reason="", elapsed_s=None, error=None, line=line, start_line=line, finished=False)
+        fetch = Fetch(
+            url=url, status=None, reason="", elapsed_s=None, error=None, line=line, start_line=line, finished=False
         )
+        self._fetches.append(fetch)
         return len(self._fetches) - 1
 
     def _vcs(self, text: str, line: int) -> bool:

@@ -165,7 +165,7 @@ class _Builder:
                 continue
             name = self.index.name(flow)
             known = self.index.known(name)
-            if not (of_go(flow) or known) or (flow.exchanges and flow.id in self._flows_used):
+            if not of_go(flow) and (self.account.present or not known):
                 continue
             broken = of_flow(flow, self.index.judgement(flow, name))
             if is_extra(flow) and ((flow.client.ip, name) in busy or with_account):

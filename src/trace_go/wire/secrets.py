@@ -38,6 +38,7 @@ _PARAMETER_NAME = re.compile(
 _PARAMETER = re.compile(r"(?:[?&;#]|\\u0026)([^=?&;#\\]*)=")  # \u0026 is `&` in Go's JSON
 _PARAMETER_VALUE = re.compile(r"(?:(?!\\u0026)[^&])*")  # what separates more finely may be part of the secret
 _ASSIGNMENT = re.compile(r"(?<![\w.?&;#-])([\w.-]+)=", re.ASCII)
+_QUOTES = ('"', "'")
 _ASSIGNMENT_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s\"'&]*[^\s\"'&:;,.)\]}]")
 
 _URL = re.compile(r"://(?:[^\s/?#\"<>]*@)?[^\s\"'<>`]*")
@@ -98,7 +99,8 @@ def _masked_values(text: str, names: re.Pattern[str], secret: re.Pattern[str], v
         if match.start() < done or not secret.search(unquote(match[1])):
             continue
         if value := values.match(text, match.end()):
-            parts += [text[done : match.end()], MASK]
+            quote = value[0][:1] if value[0][:1] in _QUOTES else ""
+            parts += [text[done : match.end()], quote, MASK, quote]
             done = value.end()
     return "".join([*parts, text[done:]])
 

@@ -1,0 +1,119 @@
+"""`trace-go -- CMD`: runs CMD under observation and reports on its module downloads, on standard error or to -o."""
+
+import argparse
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from trace_go.capture.bundle import Bundle, capture_path, is_bundle, kept_environment, write_bundle
+from trace_go.capture.live import Capture, best_capture
+from trace_go.capture.processes import SocketSampler
+from trace_go.capture.run import go_env, run
+from trace_go.capture.user import invoking_user, user_environment
+from trace_go.cli import common
+from trace_go.gocmd.asking import asking
+from trace_go.gocmd.log import LogReader
+from trace_go.model.errors import CaptureError, PrivilegeError
+from trace_go.model.go import GoAccount
+from trace_go.pipeline import Source, judge, observe, probe
+from trace_go.report.escape import clean
+from trace_go.wire.secrets import mask_text
+
+CAPTURE_NAME = "this run"
+
+
+def main(arguments: argparse.Namespace) -> int:
+    environment = user_environment()
+    options = common.options(arguments, environment, probe=not arguments.no_probe)
+    notes: list[str] = []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trace-go-")))
+        path = capture_path(arguments.write) if arguments.write else folder / "capture.pcapng"
+        capture = None if arguments.no_capture else _start(path, notes)
+        go = go_env(environment, invoking_user(), Path.cwd())
+        asked = asking(
+            arguments.command,
+            environment,
+            go.values.get("GOFLAGS", environment.get("GOFLAGS", "")),
+            x=not arguments.no_x,
+            http2=not arguments.no_http2debug,
+        )
+        reader = LogReader(expect_x=asked.expect_x, expect_http2=asked.expect_http2)
+        sampler = SocketSampler()
+        result = run(
+            arguments.command,
+            environment=environment,
+            extra=asked.environment,
+            line_filter=reader.feed,
+            log_path=folder / "go.log",
+            on_spawn=sampler.start,
+        )
+        owners = sampler.stop()
+        stats = capture.stop() if capture else None
+        if result.pid is None:
+            print(f"trace-go: cannot run {clean(result.problem or '')}", file=sys.stderr)
+            return result.exit_code
+        notes += [text for text in (go.note, result.problem, stats.problem if stats else None, *asked.why) if text]
+        account = GoAccount(
+            argv=tuple(mask_text(word) for word in arguments.command),
+            exit_code=result.exit_code,
+            started_ns=result.started_ns,
+            ended_ns=result.ended_ns,
+            go_env=go.values,
+            go_env_changed=go.changed,
+            process_env=kept_environment(environment),
+            log=reader.finish(),
+            log_text_kept=bool(arguments.write and is_bundle(arguments.write)),
+            notes=tuple(notes),
+        )
+        source = Source(
+            captures=(str(path),) if capture else (), names=(CAPTURE_NAME,), account=account, owners=owners
+        )
+        observed = observe(source)
+        probes = probe(source, observed, options)
+        report = judge(source, observed, options, probes)
+        if arguments.write and is_bundle(arguments.write):
+            bundle = Bundle(
+                account=account,
+                asked_x=asked.expect_x,
+                asked_http2=asked.expect_http2,
+                owners=owners,
+                stats=stats,
+                probes=probes,
+                capture=path if capture else None,
+                log=folder / "go.log",
+                go_mod=_present("go.mod"),
+                go_sum=_present("go.sum"),
+            )
+            _keep(arguments.write, bundle)
+        common.write(report, arguments, sys.stderr)
+    if arguments.fail_on and not result.exit_code:
+        return int(common.exceeds(report, arguments.fail_on))
+    return result.exit_code
+
+
+def _start(path: Path, notes: list[str]) -> Capture | None:
+    """A running capture; None, with the reason said once and noted, when the machine does not allow one."""
+    try:
+        capture = best_capture(path)
+        capture.start()
+    except PrivilegeError as error:
+        print(f"trace-go: no packets: {clean(str(error))}", file=sys.stderr)
+        notes.append(f"no packets: {error}")
+        return None
+    return capture
+
+
+def _present(name: str) -> Path | None:
+    path = Path(name)
+    return path if path.is_file() and os.access(path, os.R_OK) else None
+
+
+def _keep(destination: str, bundle: Bundle) -> None:
+    """Write the bundle; a failure is told and does not hide the report."""
+    try:
+        write_bundle(destination, bundle)
+    except CaptureError as error:
+        print(f"trace-go: {clean(str(error))}", file=sys.stderr)
