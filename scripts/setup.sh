@@ -45,9 +45,9 @@ ROOT
 locked() {
     cmp -s "$2" "$1/installed.lock" && return
     say "installing $2 into $1"
-    "$1/bin/python" -c "" 2>/dev/null || "$python" -m venv --clear "$1"
-    "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$2" >&2
-    cp "$2" "$1/installed.lock"
+    { "$1/bin/python" -c "" 2>/dev/null || "$python" -m venv --clear "$1"; } &&
+        "$1/bin/python" -m pip install -qq --disable-pip-version-check --no-deps -r "$2" >&2 &&
+        cp "$2" "$1/installed.lock"
 }
 
 find_python() {
@@ -64,7 +64,7 @@ setup_python() {
         apt_install "$("$python" -c 'import sys; print("python{}.{}-venv".format(*sys.version_info))')"
     fi
     locked .venv requirements-dev.lock
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . >&2
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --editable . >&2
 }
 
 setup_lab() {

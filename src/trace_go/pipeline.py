@@ -16,13 +16,14 @@ from trace_go.gocmd.config import Config
 from trace_go.gocmd.environment import GoSettings, settings
 from trace_go.gocmd.fingerprints import client_name
 from trace_go.gocmd.hosts import HostBook, load_hosts
+from trace_go.model.dns import Lookup
 from trace_go.model.errors import CaptureError
 from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Flow, Traffic
 from trace_go.model.go import GoAccount
 from trace_go.model.report import CaptureFile, Case, Report
 from trace_go.model.tls import ClientHello
-from trace_go.paths.index import of_go
+from trace_go.paths.index import of_go_world
 from trace_go.paths.ledger import build
 from trace_go.paths.targets import probe_targets
 from trace_go.paths.visibility import seeing
@@ -40,7 +41,7 @@ class Source:
     """paths, `-` for standard input"""
     names: tuple[str, ...] = ()
     """how the captures are called in the report; default their paths"""
-    account: GoAccount = GoAccount()
+    account: GoAccount = field(default_factory=GoAccount)
     owners: Mapping[tuple[str, int, str, int], str] = field(default_factory=dict)
     """(local ip, port, remote ip, port) → `go (1234)`"""
     probes: tuple[ProbeResult, ...] = ()
@@ -50,7 +51,7 @@ class Source:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     store: TrustStore
-    config: Config = Config()
+    config: Config = field(default_factory=Config)
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     probe_environment: Mapping[str, str] | None = None
@@ -72,7 +73,7 @@ def observe(source: Source, progress: Progress | None = None) -> Observed:
     """Read every capture; what cannot be read is told in its CaptureFile.problem, and the rest goes on."""
     files: list[CaptureFile] = []
     flows: list[Flow] = []
-    lookups = []
+    lookups: list[Lookup] = []
     for number, path in enumerate(source.captures):
         name = source.names[number] if number < len(source.names) else path
         engine = Engine(name_client, file=number, first_id=len(flows))
@@ -162,13 +163,13 @@ def _seen(traffic: Traffic, hosts: HostBook) -> list[Sighting]:
             packet=flow.tls.chain_packet,
             file=flow.file,
             chain=flow.tls.chain,
-            at_ns=flow.tls.server_ns,
+            at_ns=flow.tls.server_ns or flow.start_ns,
             visibility=Visibility.SEEN,
             public=_is_public(hosts, name),
         )
         for flow in traffic.flows
         if flow.tls and flow.tls.chain and (name := flow.name or flow.server.ip)
-        if of_go(flow) or hosts.lookup(name)
+        if of_go_world(flow, hosts)
     ]
 
 

@@ -5,6 +5,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
+
 from e2e.conftest import Traced
 from lab import scenario
 

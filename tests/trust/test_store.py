@@ -141,3 +141,11 @@ def test_lookups() -> None:
     assert found.named(b"") == ()
     assert [c.subject for c in found.verifier_roots(frozenset((subject, b"x")))] == [ONE.certificate.subject]
     assert isinstance(found.verifier_roots(frozenset((subject,)))[0], x509.Certificate)
+
+
+def test_roots_cryptography_cannot_read_are_left_to_our_own_path_builder() -> None:
+    version_2 = ONE.der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020101"), 1)
+    found = store.TrustStore("x", "y", lambda: (version_2,))
+    subject = ONE.certificate.subject.public_bytes()
+    assert len(found.named(subject)) == 1
+    assert found.verifier_roots(frozenset((subject,))) == []

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import struct
-import time
+import timeit
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -212,12 +212,10 @@ def test_three_thousand_pointers_are_refused_at_once() -> None:
     chain += b"".join(struct.pack("!H", 0xC000 | target) for target in targets)
     hostile = chain + record(b"", name=struct.pack("!H", 0xC000 | (len(chain) - 2)))
     hostile = hostile[:6] + struct.pack("!H", 2) + hostile[8:]
-    start = time.perf_counter()
     read = dns.message(hostile)
-    elapsed_s = time.perf_counter() - start
     assert len(read.answers) == 1
     assert "too many pointers" in read.oddities[0]
-    assert elapsed_s < 0.02
+    assert min(timeit.repeat(lambda: dns.message(hostile), number=1, repeat=5)) < 0.001
 
 
 @pytest.mark.parametrize(("hops", "fine"), [(dns.MAX_POINTER_HOPS, True), (dns.MAX_POINTER_HOPS + 1, False)])

@@ -85,16 +85,16 @@ class PcapDecoder(Decoder):
         """head: the file header, 24 bytes or more"""
         super().__init__(file)
         self._variant = PCAP_MAGICS[head[:4]]
-        order, _, words = self._variant
-        snap, network = np.frombuffer(head, f"{order}u4", 2, 16).tolist()
+        snap, network = np.frombuffer(head, f"{self._variant.order}u4", 2, 16).tolist()
         self.link_types = [network & 0xFFFF]  # above it: length of the frame check sequence
         self._most = max(MAX_CAPTURED, min(snap, MAX_BLOCK))
-        self._framing = Framing(order=order, length_at=8, extra=4 * words, mark=3 if order == "<" else 0)
 
     def decode(self, data: U8, start: int, filled: int) -> Iterator[Batch]:
         self.used = start
         order, tick_ns, words = self._variant
-        at = walk(data, start, filled - 4 * words + 1, self._framing)
+        high = 3 if order == "<" else 0  # the byte of the seconds that changes twice a year
+        framing = Framing(order=order, length_at=8, extra=4 * words, mark_at=high, mark=int(data[start + high]))
+        at = walk(data, start, filled - 4 * words + 1, framing)
         for rows in np.split(at, range(BATCH_ROWS, len(at), BATCH_ROWS)):
             seconds, fraction, captured, length = gather(data, rows, 4, order).T.astype(np.int64)
             offset = rows + 4 * words
@@ -103,7 +103,7 @@ class PcapDecoder(Decoder):
             if count:
                 self.used = int(offset[count - 1] + captured[count - 1])
                 columns = (offset, captured, length, seconds * 10**9 + fraction * tick_ns)
-                linktype = np.full(count, self.link_types[0])
+                linktype = np.full(count, self.link_types[0], np.int64)
                 yield self.batch(data, *(column[:count] for column in columns), linktype)
             if count < len(rows):
                 if captured[count] > self._most:

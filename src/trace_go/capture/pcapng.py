@@ -35,9 +35,10 @@ IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 9, 14, 5, 7
 MICROSECONDS = 6  # if_tsresol where it is not given
 MAX_ORDER_CHANGES = 64  # joined files have a few; each starts a new walk of the chunk
 
-LANE_BYTES = 256 * 1024  # measured: more lanes cost more searching, fewer cost more steps
+LANE_BYTES = 192 * 1024  # measured: more lanes cost more searching, fewer cost more steps
 LANE_WINDOW = 2048  # in which a lane looks for a record: a frame of 1,514 bytes with its header fits
-LANE_STEPS = 6000  # bounds memory when lanes are uneven; a lane of 40-byte packets needs 4,700
+LANE_STEPS = 4096  # bounds memory when lanes are uneven; a lane of 40-byte packets needs 3,500
+LEAST_LANES = 16  # below it a step of all lanes takes longer than as many single steps
 LAST_SECOND = 2**62 // 10**9  # in 2116: a time plus an offset of this size fits int64
 
 
@@ -49,8 +50,9 @@ class Framing:
     """`<` or `>`"""
     length_at: int
     extra: int
+    mark_at: int
     mark: int
-    """a byte of the header that rarely changes from record to record; only the speed depends on it"""
+    """the header byte at `mark_at` in nearly all records; only the speed depends on it"""
 
 
 def numbers(data: U8, end: int, at: int, order: str) -> U32:
@@ -72,8 +74,7 @@ def walk(data: U8, start: int, end: int, framing: Framing) -> I64:
     beginning, so a wrong guess costs time and nothing else.
     """
     pos, parts = start, []
-    if end - start >= 4 * LANE_BYTES:
-        starts = np.append(start, _guess(data, start, end, framing))
+    if len(starts := np.append(start, _guess(data, start, end, framing))) >= LEAST_LANES:
         goals = np.append(starts[1:], end)
         trail = _walk_lanes(data, starts, goals, framing)
         counts = np.minimum((trail < goals).sum(axis=0), len(trail) - 1)
@@ -99,15 +100,17 @@ def _walk_slowly(data: U8, pos: int, end: int, framing: Framing) -> tuple[I64, i
 
 def _guess(data: U8, start: int, end: int, framing: Framing) -> I64:
     """Where records may begin: at most one per window, with a plausible mark and length and a successor like it."""
-    lengths, mark = numbers(data, end, framing.length_at, framing.order), data[framing.mark :]
     windows: I64 = np.arange(start + LANE_BYTES, end - LANE_WINDOW, LANE_BYTES)
-    marks = np.ndarray((end - LANE_WINDOW, LANE_WINDOW), np.uint8, mark, 0, (1, 1))[windows]
-    lane, column = np.divmod(np.flatnonzero(marks == mark[start]), LANE_WINDOW)
+    if len(windows) < LEAST_LANES:
+        return windows[:0]
+    lengths, marks = numbers(data, end, framing.length_at, framing.order), data[framing.mark_at :]
+    searched = np.ndarray((end - LANE_WINDOW, LANE_WINDOW), np.uint8, marks, 0, (1, 1))[windows]
+    lane, column = np.divmod(np.flatnonzero(searched == framing.mark), LANE_WINDOW)
     at = windows[lane] + column
     after = np.minimum(at + lengths[at] + framing.extra, end)
-    good = (lengths[at] <= MAX_CAPTURED) & (mark[after] == mark[start]) & (lengths[after] <= MAX_CAPTURED)
-    at, lane = at[good], lane[good]
-    return at[np.diff(lane, prepend=-1) != 0]
+    good = (lengths[at] <= MAX_CAPTURED) & (marks[after] == framing.mark) & (lengths[after] <= MAX_CAPTURED)
+    found: I64 = at[good][np.diff(lane[good], prepend=-1) != 0]
+    return found
 
 
 def _walk_lanes(data: U8, starts: I64, goals: I64, framing: Framing) -> I64:
@@ -129,7 +132,8 @@ def nanoseconds(ticks: U64, resolution: int) -> I64:
     unit = np.uint64(base ** min(power, most))
     seconds = ticks // unit
     rest = (ticks - seconds * unit) * np.uint64(10**9) // unit
-    return (np.minimum(seconds, np.uint64(LAST_SECOND)) * np.uint64(10**9) + rest).astype(np.int64)
+    time_ns: I64 = (np.minimum(seconds, np.uint64(LAST_SECOND)) * np.uint64(10**9) + rest).astype(np.int64)
+    return time_ns
 
 
 def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -154,11 +158,15 @@ class Decoder:
         self.file = file
         self.packets = 0
         self.link_types: list[int] = []
-        self.drops: int | None = None
         self.fault: str | None = None
         """why nothing behind `used` can be read"""
         self.used = 0
         """where the first record begins that was not delivered"""
+
+    @property
+    def drops(self) -> int | None:
+        """packets that were lost while capturing; None when the file does not say"""
+        return None
 
     def decode(self, data: U8, start: int, filled: int) -> Iterator[Batch]:
         """Batches of the records in data[start:filled], at most BATCH_ROWS each; `data` is SLACK bytes longer."""
@@ -194,24 +202,32 @@ class PcapngDecoder(Decoder):
         self._base = 1
         """index of the first interface of the section"""
         self._dropped: dict[int, int] = {}
-        """packets lost, by interface: the last statistics count"""
+        """packets lost, by interface: its last statistics count"""
+
+    @property
+    def drops(self) -> int | None:
+        return sum(self._dropped.values()) if self._dropped else None
 
     def decode(self, data: U8, start: int, filled: int) -> Iterator[Batch]:
         self.used, begin = start, -1
-        while self.fault is None and self.used > begin and filled - self.used >= LEAST_STEP:
+        while self.used > begin and filled - self.used >= LEAST_STEP:
             begin = self.used
             self._set_order(data[begin : begin + LEAST_STEP].tobytes())
-            framing = Framing(order=self._order, length_at=4, extra=0, mark=0 if self._order == "<" else 3)
-            at = walk(data, begin, filled - LEAST_STEP + 1, framing) if self.fault is None else np.empty(0, np.int64)
+            if self.fault:
+                return
+            mark_at = 0 if self._order == "<" else 3
+            framing = Framing(order=self._order, length_at=4, extra=0, mark_at=mark_at, mark=EPB)
+            at = walk(data, begin, filled - LEAST_STEP + 1, framing)
             for rows in np.split(at, range(BATCH_ROWS, len(at), BATCH_ROWS)):
                 heads = self._pull_heads(data, rows, filled)
-                if len(batch := self._read(data, rows[: len(heads)], heads)):
+                batch = self._read(data, rows[: len(heads)], heads)
+                if len(batch):
                     yield batch
-                if len(heads) < len(rows) or self.fault:
+                if self.fault or len(heads) < len(rows):
                     break
 
     def _set_order(self, head: bytes) -> None:
-        """The byte order from here on, when a section begins here."""
+        """The byte order from here on, when a section begins with `head`."""
         if head[:4] != SECTION_START:
             return
         order = BYTE_ORDERS.get(head[8:12])
@@ -219,7 +235,7 @@ class PcapngDecoder(Decoder):
         if order is None:
             self.fault = "a section has no byte-order mark"
         elif self._order_changes > MAX_ORDER_CHANGES:
-            self.fault = f"the byte order has changed {MAX_ORDER_CHANGES} times"
+            self.fault = f"the byte order changes more than {MAX_ORDER_CHANGES} times"
         else:
             self._order = order
 
@@ -247,49 +263,50 @@ class PcapngDecoder(Decoder):
 
     def _read(self, data: U8, at: I64, heads: U32) -> Batch:
         """The packets of sound blocks; takes in what the other blocks say."""
-        kinds = heads[:, 0]
-        marks = np.flatnonzero((kinds == SHB) | (kinds == IDB) | (kinds == ISB))
-        states = [(self._base, len(self._interfaces))]
+        kind = heads[:, 0]
+        marks = np.flatnonzero((kind == SHB) | (kind == IDB) | (kind == ISB))
+        states = [
+            (self._base, len(self._interfaces))
+        ]  # between the marks: where the section's interfaces begin and end
         for row in marks.tolist():
-            self._look_into(int(kinds[row]), data[at[row] + 8 : at[row] + int(heads[row, 1]) - 4].tobytes())
+            self._look_into(int(kind[row]), data[at[row] + 8 : at[row] + int(heads[row, 1]) - 4].tobytes())
             states.append((self._base, len(self._interfaces)))
-        bases, counts = np.repeat(states, np.diff(marks, prepend=0, append=len(at)), axis=0).T
-        packets = np.flatnonzero(np.isin(kinds, (EPB, PB, SPB, *NO_PACKET)))
-        columns = self._pull_packets(at[packets], heads[packets], bases[packets], counts[packets])
-        return self.batch(data, *columns)
+        begins, ends = np.repeat(states, np.diff(marks, prepend=0, append=len(at)), axis=0).T
+        rows = np.flatnonzero(np.isin(kind, (EPB, PB, SPB, *NO_PACKET)))
+        return self.batch(data, *self._pull_packets(at[rows], heads[rows], begins[rows], ends[rows]))
 
-    def _pull_packets(self, at: I64, heads: U32, bases: I64, counts: I64) -> tuple[I64, ...]:
-        """Columns as `Decoder.batch` takes them, up to the first packet that cannot be right.
+    def _pull_packets(self, at: I64, heads: U32, begins: I64, ends: I64) -> tuple[I64, ...]:
+        """Columns for `Decoder.batch`, up to the first packet that cannot be right.
 
-        bases, counts: the `_interfaces` of each packet's section began and ended there; shape (n,)
+        begins, ends: of the interfaces of each packet's section in `_interfaces`, shape (n,)
         """
-        kind, size, word, _, _, captured, length = heads.T.astype(np.int64)
-        simple, old, other = kind == SPB, kind == PB, np.isin(kind, NO_PACKET)
-        table = np.array(self._interfaces)
-        index = bases + word
-        index[old] = bases[old] + (word[old] & 0xFFFF if self._order == "<" else word[old] >> 16)
-        index[simple], index[other] = bases[simple], 0
-        room = np.maximum(size - 32, 0)
-        room[simple] += 16
-        length[simple] = word[simple]
-        captured[simple] = np.minimum(length, room)[simple]
-        captured[simple] = np.minimum(captured[simple], table[np.minimum(bases[simple], len(table) - 1), 1])
-        captured[other] = length[other] = 0
-        good = (index < counts) & (captured <= room)
+        table, kind = np.array(self._interfaces, np.int64), heads[:, 0]
+        index = self._index(heads, begins)
+        captured, length, room = _extents(heads, table[np.minimum(index, len(table) - 1), 1])
+        good = (index < ends) & (captured <= room)
+        count = len(good)
         if not good.all():
-            bad = int(good.argmin())
-            known = index[bad] < counts[bad]
-            self.fault = "a packet is longer than its block" if known else "a packet names an interface that is not described"
-            self.used = int(at[bad])
-            return self._pull_packets(at[:bad], heads[:bad], bases[:bad], counts[:bad])
-        linktype, _, resolution, time_ns = table[index].T
-        ticks = heads[:, 3].astype(np.uint64) << np.uint64(32) | heads[:, 4]
+            count = int(good.argmin())
+            self.used = int(at[count])
+            known = index[count] < ends[count]
+            self.fault = "a packet is longer than its block" if known else "a packet is of an unknown interface"
+        linktype, _, resolution, offset_ns = table[index[:count]].T
+        ticks = heads[:count, 3].astype(np.uint64) << np.uint64(32) | heads[:count, 4]
+        time_ns = np.zeros(count, np.int64)
         for value in np.unique(table[:, 2]).tolist():
             rows = resolution == value
-            time_ns[rows] += nanoseconds(ticks[rows], value)
-        time_ns = np.maximum(time_ns, 0)
-        time_ns[simple | other] = 0
-        return at + np.where(simple, 12, 28), captured, length, time_ns, linktype
+            time_ns[rows] = np.maximum(nanoseconds(ticks[rows], value) + offset_ns[rows], 0)
+        time_ns[(kind[:count] != EPB) & (kind[:count] != PB)] = 0  # the others have no time
+        offset = at + np.where(kind == SPB, 12, 28)
+        return offset[:count], captured[:count], length[:count], time_ns, linktype
+
+    def _index(self, heads: U32, begins: I64) -> I64:
+        """Each packet's interface as an index of `_interfaces`, not checked; shape (n,)."""
+        kind, interface = heads[:, 0], heads[:, 2].astype(np.int64)
+        old = kind == PB  # 16 bits, then 16 bits of a drop count
+        interface[old] = interface[old] & 0xFFFF if self._order == "<" else interface[old] >> 16
+        interface[kind == SPB] = 0
+        return np.where(np.isin(kind, NO_PACKET), 0, begins + interface)
 
     def _look_into(self, kind: int, body: bytes) -> None:
         """A section header, an interface description or interface statistics."""
@@ -309,7 +326,20 @@ class PcapngDecoder(Decoder):
             lost = [self._number(said[code]) for code in (ISB_IFDROP, ISB_OSDROP) if code in said]
             if lost and index < len(self._interfaces):
                 self._dropped[index] = sum(lost)
-                self.drops = sum(self._dropped.values())
 
     def _number(self, value: bytes, *, signed: bool = False) -> int:
-        return int.from_bytes(value, "little" if self._order == "<" else "big", signed=signed)
+        """A number of an option: 64 bits at most."""
+        return int.from_bytes(value[:8], "little" if self._order == "<" else "big", signed=signed)
+
+
+def _extents(heads: U32, snap: I64) -> tuple[I64, I64, I64]:
+    """Captured and wire length of packets and the room for data in their blocks; each of shape (n,) like `snap`."""
+    kind, room = heads[:, 0], heads[:, 1].astype(np.int64) - 32
+    captured, length = heads[:, 5].astype(np.int64), heads[:, 6].astype(np.int64)
+    simple = kind == SPB  # only the wire length is given
+    room[simple] += 16
+    length[simple] = heads[simple, 2]
+    captured[simple] = np.minimum(np.minimum(length, snap), room)[simple]
+    none = np.isin(kind, NO_PACKET)
+    captured[none] = length[none] = room[none] = 0
+    return captured, length, room

@@ -1,7 +1,7 @@
 """What a check is, how checks are found, and the few helpers that they share.
 
-A check is one module of `checks.catalogue`: its name with hyphens is its ID, its docstring its page, `META` its metadata and
-`find(case)` its logic. Nothing else registers it.
+A check is one module of `checks.catalogue`: its name with hyphens is its ID, its docstring its page, `META` its
+metadata and `find(case)` its logic. Nothing else registers it.
 """
 
 import importlib
@@ -63,7 +63,9 @@ def discover() -> tuple[Check, ...]:
 def run(case: Case) -> tuple[Finding, ...]:
     """All findings of all checks, worst first; a check speaks once per subject."""
     findings = [finding for check in discover() for finding in check.find(case)]
-    return tuple(sorted(findings, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key)))
+    return tuple(
+        sorted(findings, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key))
+    )
 
 
 # -- helpers of checks -------------------------------------------------------------------------------------------------
@@ -106,6 +108,11 @@ def intercepted(request: Request) -> bool:
 def count(number: int, noun: str) -> str:
     """`1 request`, `3 requests`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def sentence(text: str) -> str:
+    """`text` as a sentence: first letter upper case, full stop at the end."""
+    return text[:1].upper() + text[1:].rstrip(". ") + "." if text else ""
 
 
 def finding(

@@ -34,7 +34,11 @@ def _status(case: Case, serious: Sequence[Finding]) -> VerdictStatus:
 
 def _summary(case: Case, status: VerdictStatus, causes: Sequence[Finding]) -> str:
     if causes:
-        lead = {VerdictStatus.FAILED: "", VerdictStatus.SUSPICIOUS: "It worked, but ", VerdictStatus.DEGRADED: "It worked, but "}
+        lead = {
+            VerdictStatus.FAILED: "",
+            VerdictStatus.SUSPICIOUS: "It worked, but ",
+            VerdictStatus.DEGRADED: "It worked, but ",
+        }
         title = causes[0].title
         more = f" ({len(causes) - 1} more below)" if len(causes) > 1 else ""
         return f"{lead[status]}{title}{more}."

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from trace_go import __version__
-from trace_go.capture.live import capture_method
+from trace_go.capture.live import usable_method
 from trace_go.model.errors import TraceGoError
 from trace_go.report.escape import clean
 from trace_go.trust.store import system_store
@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _capture() -> Line:
     try:
-        return Line(what="capture", ok=True, text=f"by {capture_method()}")
+        return Line(what="capture", ok=True, text=f"by {usable_method()}")
     except TraceGoError as error:
         return Line(what="capture", ok=False, text=str(error))
 
@@ -61,14 +61,20 @@ def _namespaces() -> Line:
     """Whether the lab can run: network namespaces, as root or through a user namespace."""
     unshare = shutil.which("unshare")
     if unshare is None:
-        return Line(what="namespaces", ok=False, text="unshare is not in PATH (Linux, package util-linux); only the lab needs it")
+        return Line(
+            what="namespaces",
+            ok=False,
+            text="unshare is not in PATH (Linux, package util-linux); only the lab needs it",
+        )
     flags = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
     try:
         done = subprocess.run([unshare, *flags, "true"], capture_output=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return Line(what="namespaces", ok=False, text="unshare does not run; only the lab needs it")
     allowed = done.returncode == 0
-    text = "network namespaces are allowed" if allowed else "network namespaces are not allowed; only the lab needs them"
+    text = (
+        "network namespaces are allowed" if allowed else "network namespaces are not allowed; only the lab needs them"
+    )
     return Line(what="namespaces", ok=allowed, text=text)
 
 
@@ -84,5 +90,3 @@ def _first_line(command: list[str]) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode("utf-8", "replace").split("\n", 1)[0] if done.returncode == 0 else None
-
-

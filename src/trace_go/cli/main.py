@@ -13,8 +13,8 @@ USAGE_ERROR = 2
 INTERRUPTED = 130
 
 _DESCRIPTION = """\
-Shows, for every Go module request, which hop really served it (the origin, a mirror, or a machine that broke TLS open in
-between), how it went, and what is wrong with the path."""
+Shows, for every Go module request, which hop really served it (the origin, a mirror, or a machine that broke TLS open
+in between), how it went, and what is wrong with the path."""
 _EPILOG = """\
 commands:
   trace-go [OPTIONS] -- CMD…     run CMD (go mod download, make, …) and explain its module downloads

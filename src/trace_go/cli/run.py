@@ -68,9 +68,7 @@ def main(arguments: argparse.Namespace) -> int:
             log_text_kept=bool(arguments.write and is_bundle(arguments.write)),
             notes=tuple(notes),
         )
-        source = Source(
-            captures=(str(path),) if capture else (), names=(CAPTURE_NAME,), account=account, owners=owners
-        )
+        source = Source(captures=(str(path),) if capture else (), names=(CAPTURE_NAME,), account=account, owners=owners)
         observed = observe(source)
         probes = probe(source, observed, options)
         report = judge(source, observed, options, probes)

@@ -169,7 +169,13 @@ def _glob_pattern(glob: str) -> re.Pattern[str] | None:
 
 
 def proxy_for(url: str, process_env: Mapping[str, str]) -> str | None:
-    """The forward proxy that go (net/http ProxyFromEnvironment) uses for a URL, password masked; None for none."""
+    """As raw_proxy_for, password masked."""
+    proxy = raw_proxy_for(url, process_env)
+    return mask_url(proxy) if proxy else None
+
+
+def raw_proxy_for(url: str, process_env: Mapping[str, str]) -> str | None:
+    """The forward proxy that go (net/http ProxyFromEnvironment) uses for a URL, credentials included; None for none."""
     target = _maybe_split(url)
     if target is None or target.scheme not in ("http", "https") or not target.hostname:
         return None
@@ -181,7 +187,7 @@ def proxy_for(url: str, process_env: Mapping[str, str]) -> str | None:
     port = str(target.port or {"http": 80, "https": 443}[target.scheme])
     if proxy is None or _bypasses(target.hostname, port, no_proxy):
         return None
-    return mask_url(proxy)
+    return proxy
 
 
 def _maybe_proxy(value: str) -> str | None:

@@ -32,8 +32,11 @@ _RUN = re.compile(rf"(?:(?P<elapsed>\d+\.\d{{3}})s # )?cd (?P<directory>\S.*?); 
 _CHANGE = re.compile(r"cd (?P<directory>(?:/|[A-Za-z]:[/\\]).*)")
 _BARE_RUN = re.compile(rf"(?:{_TOOLS}) .*")
 _IGNORED = re.compile(r"# ignoring directory (?:/|[A-Za-z]:[/\\]).*")
+_WORK = re.compile(r"WORK=(?:/|[A-Za-z]:[/\\]).*go-build\d+")
+"""of `go list -json`, which looks whether packages are stale (work/action.go)"""
 _AUTH = re.compile(r"GOAUTH encountered errors for [a-z]+://\S+:|malformed URL from 'git credential fill' \(.*")
 _AUTH_DETAIL = re.compile(r"  GOAUTH=\S.*")
+_MUTE = (_LOCK, _IGNORED, _WORK)
 _REMOTE = re.compile(r"(?:https?|ssh|git|svn(?:\+ssh)?|file)://[^\s'\"]+|\b[\w.-]+@[\w.-]+:[^\s'\"]+")
 _NETWORK = re.compile(
     r"git (?:-c \S+ )*(?:ls-remote|fetch|clone) |hg .*\b(?:pull|goreposum|golookup|identify)\b"
@@ -122,7 +125,7 @@ class LogReader:
 def read_log(text: str) -> GoLog:
     """A log that a user kept or pasted, with everything in it; line prefixes of CI systems are removed."""
     reader = LogReader(expect_x=False, expect_http2=False)
-    for line in text.split("\n"):
+    for line in text.removesuffix("\n").split("\n") if text else ():
         reader.feed(_CI_PREFIX.sub("", line, count=1) if _CI_PREFIX.match(line) else line)
     return reader.finish()
 
@@ -152,7 +155,7 @@ class _CommandReader:
         """(URL now asked, URL now answered) of a line of -x; None for any other line."""
         if text.startswith("# get ") and (get := _GET.fullmatch(text)):
             return self._get(get["url"], get["end"], line)
-        if self._vcs(text, line) or self._auth_line(text) or _LOCK.fullmatch(text) or _IGNORED.fullmatch(text):
+        if self._vcs(text, line) or self._auth_line(text) or any(pattern.fullmatch(text) for pattern in _MUTE):
             return None, None
         return None
 

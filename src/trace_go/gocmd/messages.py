@@ -11,7 +11,7 @@ from trace_go.model.go import GoError
 
 _TABLE: tuple[tuple[str, str], ...] = (
     ("disabled-by-off", r"module lookup disabled by GOPROXY=off"),
-    ("insecure-credentials", r"refusing to pass credentials to insecure URL"),
+    ("insecure-credentials", r"refusing to pass credentials to insecure URL|^insecure credentials$"),
     ("insecure-redirect", r"redirected from secure URL \S+ to insecure URL"),
     ("redirect-loop", r"stopped after \d+ redirects"),
     ("sumdb-mismatch", r"does NOT match the one reported by the checksum server"),
@@ -65,9 +65,10 @@ _AUTHENTICATION = 401
 """git asks for a user name after this status only (http.c, HTTP_REAUTH)"""
 _STATUS = re.compile(r"reading \S+: (\d{3})\b")
 
-_HEAD = re.compile(r"go(?: (?:get|install|list|build|run|mod \w+)(?: -m)?)?: ")
+_HEAD = re.compile(r"go(?: (?:get|install|list|build|run|mod \w+)(?: [^\s:]+)?)?: ")
 _OTHER_HEAD = re.compile(
     r"(?:Get|Head|read) \"|verifying \S+: |reading \S+: |\S+\.go:\d+(?::\d+)?: |[^\s@:\"]+@v[^\s:\"]+: |zip: "
+    r"|insecure credentials$"
 )
 _NEWS = re.compile(
     r"go: (?:downloading|finding|extracting|found|added|upgraded|downgraded|removed|creating|to add|warning|copying"

@@ -9,7 +9,7 @@ from trace_go.model.evidence import Visibility
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientHello:
-    """A ClientHello less what differs in every connection (random, session id, key share values), so equal ones are shared."""
+    """A ClientHello less what differs in every connection (random, session id, key shares), so equal ones are one."""
 
     legacy_version: int
     cipher_suites: tuple[int, ...]
@@ -26,7 +26,7 @@ class ClientHello:
     """groups for which a key share is offered"""
     signature_algorithms: tuple[int, ...]
     unknown_extensions: tuple[tuple[int, bytes], ...]
-    """extensions this reader does not decode"""
+    """extensions this reader does not decode, less those that differ in every connection (tickets, ECH)"""
     session_id_length: int
     ja3: str
     """MD5, 32 hex digits"""
@@ -64,7 +64,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """What we tell of a certificate. `der` is the truth; fields are None or empty when it does not parse (`problem` says why)."""
+    """What we tell of a certificate. Fields are None or empty when `der` does not parse; `problem` then says why."""
 
     der: bytes
     sha256: str
@@ -90,7 +90,7 @@ class Certificate:
     self_issued: bool
     """subject equals issuer"""
     signed_by_own_key: bool
-    """the signature verifies under the certificate's own public key"""
+    """the signature verifies under the certificate's own public key although the issuer is another name"""
     has_sct: bool
     problem: str | None = None
 

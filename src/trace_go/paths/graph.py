@@ -13,7 +13,7 @@ def node(hop: Hop) -> str:
 
 
 def hop_graph(requests: Sequence[Request]) -> "nx.DiGraph[str]":
-    """Directed graph from `client`. Nodes carry `hop`; edges `requests` (ids) and `broken` (ids of those that broke there).
+    """Directed graph from `client`. Nodes carry `hop`; edges `requests` (ids) and `broken` (ids that broke there).
 
     The resolver is asked beside the way and so hangs off the client.
     """

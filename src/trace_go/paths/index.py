@@ -28,13 +28,13 @@ class Index:
                 if lookup.name not in names[address]:
                     names[address].append(lookup.name)
         self._names_of = names
-        self._named: dict[int, tuple[str | None, Visibility]] = {}
+        self._named: dict[int, str | None] = {}
         self.by_name: dict[str, list[Flow]] = defaultdict(list)
         self.by_server: dict[tuple[str, int], list[Flow]] = defaultdict(list)
         for flow in traffic.flows:
             if flow.transport != "tcp" or flow.protocol == "dns":
                 continue
-            name, visibility = self._named[flow.id] = self._name(flow)
+            name = self._named[flow.id] = self._name(flow)
             self.by_server[flow.server.ip, flow.server.port].append(flow)
             if name:
                 self.by_name[name].append(flow)
@@ -46,19 +46,15 @@ class Index:
             else:
                 self._seen.setdefault(_chain_key(judgement.name, judgement.chain), judgement)
 
-    def _name(self, flow: Flow) -> tuple[str | None, Visibility]:
+    def _name(self, flow: Flow) -> str | None:
         """The name that a flow was meant for: said by itself, or inferred from the DNS answer that gave its address."""
-        own = flow.name
-        if own:
-            return own, Visibility.SEEN
+        if flow.name:
+            return flow.name
         candidates = self._names_of.get(flow.server.ip, [])
-        if not candidates:
-            return None, Visibility.NOT_OBSERVABLE
-        known = next((name for name in candidates if self.hosts.lookup(name)), candidates[0])
-        return known, Visibility.INFERRED
+        return next((name for name in candidates if self.hosts.lookup(name)), candidates[0] if candidates else None)
 
     def name(self, flow: Flow) -> str | None:
-        return self._named.get(flow.id, (None, Visibility.NOT_OBSERVABLE))[0]
+        return self._named.get(flow.id)
 
     def known(self, name: str | None) -> KnownHost | None:
         return self.hosts.lookup(name) if name else None
@@ -73,7 +69,8 @@ class Index:
         """The lookup of a name that a connection at `before_ns` rests on: an answered one if there is any."""
         found = [item for item in self.lookups.get(name, ()) if not before_ns or item.start_ns <= before_ns]
         good = [item for item in found if item.addresses]
-        return (good or found or [None])[-1]
+        best = good or found
+        return best[-1] if best else None
 
 
 def _chain_key(name: str, chain: tuple[Certificate, ...]) -> _ChainKey:
@@ -83,6 +80,12 @@ def _chain_key(name: str, chain: tuple[Certificate, ...]) -> _ChainKey:
 def is_extra(flow: Flow) -> bool:
     """One of the connections that go opens beside the one it uses: closed without a request, in healthy runs too."""
     return flow.outcome is Outcome.IDLE
+
+
+def of_go_world(flow: Flow, hosts: HostBook) -> bool:
+    """Whether a flow is go's, or goes to a mirror or checksum database, whoever made it."""
+    known = hosts.lookup(flow.name) if flow.name else None
+    return of_go(flow) or (known is not None and known.role in ("mirror", "checksum-db"))
 
 
 def of_go(flow: Flow) -> bool:

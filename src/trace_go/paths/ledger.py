@@ -1,8 +1,8 @@
 """The ledger: one row per module request, joined from go's own account and the packets.
 
-With go's account every fetch attempt is a row, tied to the flow that carried it; what go does not log (repeats after a 4xx,
-redirect hops, toolchain downloads) comes from its HTTP/2 debug log and from clear HTTP. Without an account, rows stand for
-connections, with what the packets tell of them.
+With go's account every fetch attempt is a row, tied to the flow that carried it; what go does not log (repeats after
+a 4xx, redirect hops, toolchain downloads) comes from its HTTP/2 debug log and from clear HTTP. Without an account,
+rows stand for connections, with what the packets tell of them.
 """
 
 import re
@@ -25,7 +25,7 @@ from trace_go.model.ledger import Artifact, Failure, HandledBy, Request, Request
 from trace_go.paths.failures import OUTCOMES, failure, of_flow, of_lookup
 from trace_go.paths.hops import ROLES, handled_by, hops, is_address
 from trace_go.paths.index import Index, is_extra, of_go
-from trace_go.wire.goproxy import ModuleUrl, maybe_module_url
+from trace_go.wire.goproxy import maybe_module_url
 from trace_go.wire.secrets import mask_url
 
 _NETWORK_COMMAND = re.compile(r"\b(ls-remote|fetch|clone|pull|identify|checkout|update)\b")
@@ -146,10 +146,13 @@ class _Builder:
         """Clear HTTP/1 requests on the wire that go's log does not hold."""
         for flow in self.index.traffic.flows:
             for exchange in flow.exchanges:
-                known = self.index.known(_host(exchange.url))
-                if exchange.url in told or not (maybe_module_url(exchange.url, self.bases) and (known or of_go(flow))):
-                    continue
-                self._add(_from_clear(exchange, flow))
+                ours = of_go(flow) or self._mirror(_host(exchange.url))
+                if exchange.url not in told and ours and maybe_module_url(exchange.url, self.bases):
+                    self._add(_from_clear(exchange, flow))
+
+    def _mirror(self, name: str | None) -> bool:
+        known = self.index.known(name)
+        return known is not None and known.role in (Role.MIRROR, Role.CHECKSUM_DB)
 
     def _connections(self) -> None:
         """Connections of go whose requests no source shows."""
@@ -164,8 +167,7 @@ class _Builder:
             if flow.id in self._flows_used or flow.transport != "tcp" or flow.protocol == "dns":
                 continue
             name = self.index.name(flow)
-            known = self.index.known(name)
-            if not of_go(flow) and (self.account.present or not known):
+            if not of_go(flow) and (self.account.present or not self._mirror(name)):
                 continue
             broken = of_flow(flow, self.index.judgement(flow, name))
             if is_extra(flow) and ((flow.client.ip, name) in busy or with_account):
@@ -202,8 +204,10 @@ class _Builder:
             return
         clients = {flow.client.ip for flow in self.index.traffic.flows if of_go(flow)}
         for name, lookups in self.index.lookups.items():
-            known = self.index.known(name)
-            if any(item.addresses for item in lookups) or not (known or any(item.client in clients for item in lookups)):
+            known = self._mirror(name)
+            if any(item.addresses for item in lookups) or not (
+                known or any(item.client in clients for item in lookups)
+            ):
                 continue
             broken = next((found for item in lookups if (found := of_lookup(item))), None)
             first = lookups[0]
@@ -272,8 +276,8 @@ class _Builder:
             return Role.MIRROR
         if known and known.role in ROLES:
             return ROLES[known.role]
-        if artifact in _SUMDB:
-            return Role.CHECKSUM_DB
+        if artifact in _SUMDB:  # below /sumdb/ a mirror passes the database on (cmd/go/internal/modfetch/sumdb.go)
+            return Role.MIRROR if "/sumdb/" in row.url else Role.CHECKSUM_DB
         if artifact is Artifact.CONNECTION and flow and flow.tls and flow.tls.client.startswith("git"):
             return Role.ORIGIN
         return Role.MIRROR if artifact not in (Artifact.OTHER, Artifact.CONNECTION) else Role.ORIGIN
@@ -323,7 +327,9 @@ class _Builder:
             return exact
         if row.artifact is Artifact.GIT:
             found = [item for item in found if not item.tls or not item.tls.client.startswith("go")] or found
-        return max((item for item in found if of_flow(item, None) is None), key=lambda item: item.bytes_down, default=None)
+        return max(
+            (item for item in found if of_flow(item, None) is None), key=lambda item: item.bytes_down, default=None
+        )
 
     @staticmethod
     def _fits(flow: Flow, port: int) -> bool:

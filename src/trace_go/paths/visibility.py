@@ -1,4 +1,4 @@
-"""What this input lets us see, kind of fact by kind of fact: the report says it, so that silence is never taken for health."""
+"""What this input lets us see, kind by kind: the report says it, so that silence is never taken for health."""
 
 from collections.abc import Sequence
 
@@ -32,6 +32,10 @@ def seeing(
     )
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+
+
 def _packets(files: Sequence[CaptureFile]) -> tuple[Visibility, str]:
     if not any(item.packets for item in files):
         return Visibility.NOT_OBSERVABLE, "no packet was captured; statements rest on go's own account and the probe"
@@ -45,15 +49,18 @@ def _packets(files: Sequence[CaptureFile]) -> tuple[Visibility, str]:
 def _names(traffic: Traffic, flows: Sequence[Flow]) -> tuple[Visibility, str]:
     if not flows:
         seen = bool(traffic.lookups)
-        return (Visibility.SEEN, "queries are captured") if seen else (Visibility.NOT_OBSERVABLE, "no DNS query is captured")
+        return (
+            (Visibility.SEEN, "queries are captured")
+            if seen
+            else (Visibility.NOT_OBSERVABLE, "no DNS query is captured")
+        )
     known = {address for lookup in traffic.lookups for address in lookup.addresses}
     unknown = sorted({flow.server.ip for flow in flows} - known)
     if not unknown:
         return Visibility.SEEN, "every address that was used was resolved in the capture"
     return (
         Visibility.NOT_OBSERVABLE,
-        f"no DNS answer in the capture gave {', '.join(unknown[:3])}{' …' if len(unknown) > 3 else ''}: "
-        "a literal address, a cache, the hosts file or encrypted DNS",
+        f"no DNS answer in the capture gave {_some(unknown)}: a literal address, a cache, the hosts file or DoH",
     )
 
 
@@ -69,8 +76,7 @@ def _certificates(flows: Sequence[Flow], judgements: Sequence[Judgement]) -> tup
         return Visibility.PROBED, "TLS 1.3 encrypts them; a probe after the command fetched the chain of each host"
     return (
         Visibility.NOT_OBSERVABLE,
-        f"TLS 1.3 encrypts the chain of {', '.join(left[:3])}{' …' if len(left) > 3 else ''}: "
-        "whether somebody intercepts these connections cannot be told from this input",
+        f"TLS 1.3 encrypts the chain of {_some(left)}: an interceptor there could not be told from this input",
     )
 
 
@@ -81,7 +87,7 @@ def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibili
         return Visibility.SEEN, source if requests else "none was made"
     return (
         Visibility.NOT_OBSERVABLE,
-        f"TLS hides what was asked on {closed} of {len(requests)} connections; `trace-go -- go …` adds go's own account",
+        f"TLS hides what was asked on {closed} of {len(requests)} connections; `trace-go -- go …` adds go's account",
     )
 
 

@@ -11,7 +11,7 @@ _UNSAFE = re.compile(
 
 
 def clean(text: str, limit: int = 300) -> str:
-    """`text` with everything that could steer a terminal or hide shown as `\\xNN` or `\\uNNNN`, cut to `limit` characters.
+    """`text` cut to `limit` characters, with whatever could steer a terminal or hide shown as `\\xNN` or `\\uNNNN`.
 
     >>> clean("a\\x1b[31mb")
     'a\\\\x1b[31mb'
@@ -22,7 +22,7 @@ def clean(text: str, limit: int = 300) -> str:
 
 
 def json_safe(text: str) -> str:
-    """JSON text with the same characters as `\\uNNNN` escapes, so that it may be shown on a terminal; line ends stay."""
+    """JSON text with the same characters as `\\uNNNN`, so that it may be shown on a terminal; line ends stay."""
     return _UNSAFE.sub(lambda match: match[0] if match[0] == "\n" else _json_escape(match[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""The terminal reporter: verdict and fix first, then the paths hop by hop, findings, ledger, and what could not be seen."""
+"""The terminal reporter: verdict and fix, the paths hop by hop, findings, ledger, and what could not be seen."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -20,23 +20,26 @@ MAX_PATHS = 4
 MAX_FAILURES = 12
 """failed requests listed one by one without -v"""
 
-_VERDICT = {
-    VerdictStatus.OK: ("✓", "+", "bold green", "OK"),
-    VerdictStatus.DEGRADED: ("!", "!", "bold yellow", "DEGRADED"),
-    VerdictStatus.SUSPICIOUS: ("!", "!", "bold magenta", "SUSPICIOUS"),
-    VerdictStatus.FAILED: ("✗", "x", "bold red", "FAILED"),
+_STYLE = {
+    VerdictStatus.OK: "bold green",
+    VerdictStatus.DEGRADED: "bold yellow",
+    VerdictStatus.SUSPICIOUS: "bold magenta",
+    VerdictStatus.FAILED: "bold red",
 }
 _SEVERITY = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "cyan"}
 _HANDLER = {HandledBy.MITM: "bold magenta", HandledBy.NONE: "red", HandledBy.UNKNOWN: "yellow"}
-_ROLE = {
-    Role.RESOLVER: "resolver",
-    Role.FORWARD_PROXY: "forward proxy",
-    Role.INTERCEPTOR: "interceptor",
-    Role.MIRROR: "mirror",
-    Role.CHECKSUM_DB: "checksum database",
-    Role.CDN: "CDN",
-    Role.ORIGIN: "origin",
-}
+_ROLE = {Role.FORWARD_PROXY: "forward proxy", Role.CHECKSUM_DB: "checksum database", Role.CDN: "CDN"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Marks:
+    good: str
+    bad: str
+    bar: str
+
+
+_UNICODE = _Marks(good="●", bad="✗", bar="│")
+_ASCII = _Marks(good="o", bad="x", bar="|")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,67 +60,88 @@ class TerminalReporter:
             emoji=False,
             markup=False,
         )
+        case = report.case
         plain = not (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf")
-        parts: list[RenderableType] = [_verdict(report, plain=plain)]
-        parts += _section("Path", _paths(report.case.requests, plain=plain))
-        parts += _section("Findings", [_finding(item, report.case) for item in report.findings])
-        parts += _section(_ledger_title(report.case), _ledger(report.case, verbose=self.verbose))
-        parts += _section("What this input does not show", _unseen(report.case))
+        parts = [_verdict(report)]
+        parts += _section("Path", _paths(case.requests, _ASCII if plain else _UNICODE))
+        parts += _section("Findings", [_finding(item, case) for item in report.findings])
+        parts += _section(_ledger_title(case), _ledger(case, verbose=self.verbose))
+        parts += _section("What this input does not show", _unseen(case))
         parts += _section("Input", [Text(line) for line in _input(report)])
         for part in parts:
             console.print(part)
 
 
 def _section(title: str, body: Sequence[RenderableType]) -> list[RenderableType]:
-    if not body:
-        return []
-    return [Text(), Text(title, style="bold"), Padding(Group(*body), (0, 0, 0, 2))]
+    return [Text(), Text(title, style="bold"), _indented(Group(*body))] if body else []
 
 
-def _verdict(report: Report, *, plain: bool) -> RenderableType:
+def _indented(body: RenderableType, below: int = 0) -> RenderableType:
+    return Padding(body, (0, 0, below, 2), expand=False)
+
+
+def _beside(*cells: Text) -> RenderableType:
+    """Cells in a row; each wraps in its own column."""
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(*cells)
+    return grid
+
+
+def _verdict(report: Report) -> RenderableType:
     verdict = report.verdict
-    mark, ascii_mark, style, word = _VERDICT[verdict.status]
-    lines = [Text.assemble((f"{ascii_mark if plain else mark} {word}  ", style), (clean(verdict.summary, 600), "bold"))]
+    lines: list[RenderableType] = [
+        _beside(
+            Text(verdict.status.upper(), style=_STYLE[verdict.status]), Text(clean(verdict.summary, 600), style="bold")
+        )
+    ]
     for remedy in verdict.fix:
-        lines.append(Text.assemble(("  Fix: ", "bold"), clean(remedy.text)))
+        lines.append(_beside(Text("Fix:", style="bold"), Text(clean(remedy.text))))
         if remedy.command:
-            lines.append(Text(f"       $ {clean(remedy.command)}", style="cyan"))
+            lines.append(_command(remedy.command))
     return Group(*lines)
+
+
+def _command(text: str) -> RenderableType:
+    return _beside(Text("    $", style="cyan"), Text(clean(text), style="cyan"))
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------
 
 
-def _paths(requests: Sequence[Request], *, plain: bool) -> list[RenderableType]:
+def _paths(requests: Sequence[Request], marks: _Marks) -> list[RenderableType]:
     groups: dict[tuple[object, ...], list[Request]] = defaultdict(list)
     for request in requests:
         if request.hops:
             groups[tuple((hop.role, hop.host, hop.ip, hop.broken) for hop in request.hops)].append(request)
     ranked = sorted(groups.values(), key=lambda group: (not group[0].failed, -len(group)))
-    drawn: list[RenderableType] = [_path(group, plain=plain) for group in ranked[:MAX_PATHS]]
+    drawn: list[RenderableType] = []
+    for group in ranked[:MAX_PATHS]:
+        drawn += [_path(group, marks), Text()]
     if len(ranked) > MAX_PATHS:
-        drawn.append(Text(f"… and {len(ranked) - MAX_PATHS} more paths", style="dim"))
-    return drawn
+        return [*drawn, Text(f"and {len(ranked) - MAX_PATHS} more paths", style="dim")]
+    return drawn[:-1]
 
 
-def _path(requests: Sequence[Request], *, plain: bool) -> RenderableType:
+def _path(requests: Sequence[Request], marks: _Marks) -> RenderableType:
     """One path, a hop a line, with the times of the stage that leads to it and the broken place marked."""
-    first, bar, dot, cross = requests[0], "|" if plain else "│", "o" if plain else "●", "x" if plain else "✗"
-    noun = "request" if len(requests) == 1 else "requests"
-    lines = [Text.assemble((f"{dot} ", "green"), "this client", (f"   {len(requests)} {noun}", "dim"))]
+    first = requests[0]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(Text(marks.good, style="green"), Text.assemble("this client  ", (_requests(requests), "dim")))
     for hop in first.hops:
-        stage = _stage(hop, first)
-        lines.append(Text(f"{bar} {stage}" if stage else bar, style="dim"))
-        mark, style = (cross, "bold red") if hop.broken else (dot, "green")
-        line = Text.assemble((f"{mark} ", style), (_party(hop), "bold" if hop.broken else ""))
-        if hop.broken and first.failure:
-            line.append(f"  {clean(first.failure.text, 160)}", style="red")
-        elif hop.visibility is not Visibility.SEEN:
-            line.append(f"  ({hop.visibility.value})", style="dim")
-        lines.append(line)
+        grid.add_row(Text(marks.bar, style="dim"), Text(_stage(hop, first), style="dim"))
         if hop.broken:
+            grid.add_row(Text(marks.bad, style="bold red"), Text(_party(hop), style="bold"))
+            grid.add_row("", Text(clean(first.failure.text if first.failure else "", 240), style="red"))
             break
-    return Padding(Group(*lines), (0, 0, 1, 0))
+        unsure = "" if hop.visibility is Visibility.SEEN else f"  ({hop.visibility.value})"
+        grid.add_row(Text(marks.good, style="green"), Text.assemble(_party(hop), (unsure, "dim")))
+    return grid
+
+
+def _requests(requests: Sequence[Request]) -> str:
+    number = len(requests)
+    noun = "connection" if requests[0].artifact is Artifact.CONNECTION else "request"
+    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def _party(hop: Hop) -> str:
@@ -128,19 +152,19 @@ def _party(hop: Hop) -> str:
 
 
 def _stage(hop: Hop, request: Request) -> str:
-    times, through = request.timings, any(item.role is Role.FORWARD_PROXY for item in request.hops)
+    """Times of the stages that end at this hop."""
+    times, roles = request.timings, [item.role for item in request.hops]
+    first_tls = hop.role is Role.INTERCEPTOR or (hop is request.hops[-1] and Role.INTERCEPTOR not in roles)
+    stages: list[tuple[str, float | None]] = []
     if hop.role is Role.RESOLVER:
-        shown = [("DNS", times.dns_s)]
+        stages.append(("DNS", times.dns_s))
     elif hop.role is Role.FORWARD_PROXY:
-        shown = [("connect", times.connect_s)]
-    elif hop is request.hops[-1] or hop.role is Role.INTERCEPTOR:
-        before = [("tunnel", times.tunnel_s)] if through else [("connect", times.connect_s)]
-        shown = [*before, ("TLS", times.tls_s)]
-        if any(item.role is Role.INTERCEPTOR for item in request.hops) and hop.role is not Role.INTERCEPTOR:
-            shown = []
-    else:
-        shown = []
-    return ", ".join(f"{name} {_seconds(value)}" for name, value in shown if value is not None)
+        stages.append(("connect", times.connect_s))
+    elif first_tls:
+        through = Role.FORWARD_PROXY in roles
+        stages.append(("tunnel", times.tunnel_s) if through else ("connect", times.connect_s))
+        stages.append(("TLS", times.tls_s))
+    return ", ".join(f"{name} {_seconds(value)}" for name, value in stages if value is not None)
 
 
 def _seconds(value: float) -> str:
@@ -155,27 +179,27 @@ def _seconds(value: float) -> str:
 
 def _finding(item: Finding, case: Case) -> RenderableType:
     lines: list[RenderableType] = [
-        Text.assemble((f"{item.severity.value} ", _SEVERITY[item.severity]), (clean(item.title, 300), "bold")),
-        Padding(Text(clean(item.detail, 900)), (0, 0, 0, 2)),
+        _beside(Text(item.severity.value, style=_SEVERITY[item.severity]), Text(clean(item.title), style="bold")),
+        _indented(Text(clean(item.detail, 900))),
     ]
-    for piece in item.evidence:
-        lines.append(Padding(Text(f"{source(piece, case)}: {clean(piece.text, 240)}", style="dim"), (0, 0, 0, 2)))
+    lines += [
+        _indented(_beside(Text(source(piece, case), style="dim"), Text(clean(piece.text, 240), style="dim")))
+        for piece in item.evidence
+    ]
     if item.remedy.command:
-        lines.append(Padding(Text(f"$ {clean(item.remedy.command)}", style="cyan"), (0, 0, 0, 2)))
-    lines.append(
-        Padding(Text(f"{item.id}, confidence {item.confidence.value}; trace-go explain {item.id}", style="dim"), (0, 0, 1, 2))
-    )
-    return Group(*lines)
+        lines.append(_command(item.remedy.command))
+    told = f"confidence {item.confidence.value}; trace-go explain {item.id}"
+    return Group(*lines, _indented(Text(told, style="dim"), below=1))
 
 
 def source(piece: Evidence, case: Case) -> str:
     """Where a piece of evidence is found: `packet 42`, `packet 42 of b.pcap`, `log line 7`."""
     if piece.kind is EvidenceKind.PACKET and piece.packet is not None:
         name = f" of {clean(case.files[piece.file].name, 80)}" if len(case.files) > 1 else ""
-        return f"packet {piece.packet}{name}"
+        return f"packet {piece.packet}{name}:"
     if piece.kind is EvidenceKind.LOG and piece.line is not None:
-        return f"log line {piece.line}"
-    return piece.kind.value
+        return f"log line {piece.line}:"
+    return f"{piece.kind.value}:"
 
 
 # -- ledger ------------------------------------------------------------------------------------------------------------
@@ -188,43 +212,41 @@ def _ledger_title(case: Case) -> str:
 
 
 def _ledger(case: Case, *, verbose: bool) -> list[RenderableType]:
-    failures = [request for request in case.requests if request.failed]
-    fine = [request for request in case.requests if not request.failed]
     if not case.requests:
         return []
+    failures = [request for request in case.requests if request.failed]
+    fine = [request for request in case.requests if not request.failed]
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    table.add_column("result", no_wrap=True, max_width=18)
+    table.add_column("result", overflow="fold", max_width=22)
     table.add_column("handled by", no_wrap=True)
-    table.add_column("host", overflow="fold")
     table.add_column("request", overflow="fold", ratio=1)
+    table.add_column("host", overflow="fold", max_width=36)
     table.add_column("time", justify="right", no_wrap=True)
     shown = failures if verbose else failures[:MAX_FAILURES]
     for request in shown:
-        _row(table, request)
+        _add_row(table, [request], _what(request))
     if len(failures) > len(shown):
-        table.add_row(Text(f"… {len(failures) - len(shown)} more"), "", "", Text("failed requests (-v lists them)", style="dim"), "")
-    if verbose:
-        for request in fine:
-            _row(table, request)
-    else:
-        for (handler, host, artifact), group in _grouped(fine):
-            times = [item.timings.response_s for item in group if item.timings.response_s is not None]
-            slowest = f"≤ {_seconds(max(times))}" if times else ""
-            table.add_row(
-                Text(_statuses(group)),
-                Text(handler.value, style=_HANDLER.get(handler, "")),
-                Text(clean(host, 120)),
-                Text(f"{len(group)} × {artifact.value}" if len(group) > 1 else _what(group[0])),
-                Text(slowest),
-            )
+        table.add_row("", "", Text(f"and {len(failures) - len(shown)} more failed requests: -v", style="dim"), "", "")
+    for group in [[request] for request in fine] if verbose else _grouped(fine):
+        _add_row(table, group, _what(group[0]) if len(group) == 1 else f"{len(group)} × {group[0].artifact.value}")
     return [table]
 
 
-def _grouped(requests: Iterable[Request]) -> list[tuple[tuple[HandledBy, str, Artifact], list[Request]]]:
+def _add_row(table: Table, group: Sequence[Request], what: str) -> None:
+    """group: requests that agree in what the row shows."""
+    first = group[0]
+    times = [item.timings.response_s for item in group if item.timings.response_s is not None]
+    slowest = f"{'≤ ' if len(times) > 1 else ''}{_seconds(max(times))}" if times else ""
+    result = Text(clean(first.failure.kind, 40), style="red") if first.failure else Text(_statuses(group))
+    handler = Text(first.handled_by.value, style=_HANDLER.get(first.handled_by, ""))
+    table.add_row(result, handler, Text(what), Text(clean(_host(first), 120)), Text(slowest))
+
+
+def _grouped(requests: Iterable[Request]) -> list[list[Request]]:
     groups: dict[tuple[HandledBy, str, Artifact], list[Request]] = defaultdict(list)
     for request in requests:
         groups[request.handled_by, _host(request), request.artifact].append(request)
-    return list(groups.items())
+    return list(groups.values())
 
 
 def _statuses(requests: Sequence[Request]) -> str:
@@ -232,29 +254,14 @@ def _statuses(requests: Sequence[Request]) -> str:
     return " ".join(status if len(counts) == 1 else f"{number}×{status}" for status, number in counts.most_common(3))
 
 
-def _row(table: Table, request: Request) -> None:
-    result = Text(str(request.status) if request.status else "ok")
-    if request.failure:
-        result = Text(clean(request.failure.kind, 40), style="red")
-    table.add_row(
-        result,
-        Text(request.handled_by.value, style=_HANDLER.get(request.handled_by, "")),
-        Text(clean(_host(request), 120)),
-        Text(_what(request)),
-        Text(_seconds(request.timings.response_s) if request.timings.response_s is not None else ""),
-    )
-
-
 def _host(request: Request) -> str:
     return (request.hops[-1].host or request.hops[-1].ip or "?") if request.hops else "?"
 
 
 def _what(request: Request) -> str:
-    if request.artifact is Artifact.CONNECTION:
-        return "connection (its requests are not observable)"
     module = f"{request.module}@{request.version}" if request.version else request.module
     repeats = f" (sent {request.repeats + 1} times)" if request.repeats else ""
-    return clean(f"{request.artifact.value} {module or request.url or ''}{repeats}", 240)
+    return clean(f"{request.artifact.value} {module or request.url or ''}{repeats}".rstrip(), 240)
 
 
 # -- rest --------------------------------------------------------------------------------------------------------------
@@ -279,9 +286,8 @@ def _input(report: Report) -> list[str]:
         lines.append(text)
         if item.problem:
             lines.append(f"  {clean(item.problem)}")
-    other = len(report.case.flows)
-    if other:
-        lines.append(f"{other:,} flows, {len(report.case.lookups):,} DNS lookups")
+    if report.case.flows:
+        lines.append(f"{len(report.case.flows):,} flows, {len(report.case.lookups):,} DNS lookups")
     if report.suppressed:
         lines.append(f"{report.suppressed} findings not shown (--select, --ignore)")
     return lines + [clean(note) for note in report.case.account.notes]

@@ -14,11 +14,7 @@ from trace_go.model.go import GoAccount
 SCHEMA = "trace-go/1"
 
 
-class _Type(msgspec.Struct, frozen=True, kw_only=True):
-    pass
-
-
-class File(_Type):
+class File(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     format: str
     link_types: list[str]
@@ -31,13 +27,13 @@ class File(_Type):
     problem: str | None
 
 
-class Seeing(_Type):
+class Seeing(msgspec.Struct, frozen=True, kw_only=True):
     fact: str
     visibility: str
     why: str
 
 
-class Capture(_Type):
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
     files: list[File]
     packets: int
     bytes: int
@@ -45,7 +41,7 @@ class Capture(_Type):
     visibility: list[Seeing]
 
 
-class Command(_Type):
+class Command(msgspec.Struct, frozen=True, kw_only=True):
     argv: list[str]
     exit_code: int | None
     started: str | None
@@ -55,22 +51,22 @@ class Command(_Type):
     notes: list[str]
 
 
-class Endpoint(_Type):
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     ip: str
     port: int
 
 
-class Timings(_Type):
+class Timings(msgspec.Struct, frozen=True, kw_only=True):
     tcp_connect_s: float | None
     tls_handshake_s: float | None
 
 
-class Bytes(_Type):
+class Bytes(msgspec.Struct, frozen=True, kw_only=True):
     up: int | None
     down: int | None
 
 
-class Certificate(_Type):
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
     subject: str
     issuer: str
@@ -83,14 +79,14 @@ class Certificate(_Type):
     problem: str | None
 
 
-class Alert(_Type):
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
     level: int
     description: int
     from_client: bool
     packet: int
 
 
-class Tls(_Type):
+class Tls(msgspec.Struct, frozen=True, kw_only=True):
     sni: str | None
     alpn_offered: list[str]
     alpn: str | None
@@ -112,7 +108,7 @@ class Tls(_Type):
     problem: str | None
 
 
-class Tunnel(_Type):
+class Tunnel(msgspec.Struct, frozen=True, kw_only=True):
     authority: str
     status: int | None
     reason: str
@@ -120,7 +116,7 @@ class Tunnel(_Type):
     packets: list[int]
 
 
-class Http(_Type):
+class Http(msgspec.Struct, frozen=True, kw_only=True):
     method: str
     url: str
     status: int | None
@@ -130,13 +126,13 @@ class Http(_Type):
     packets: list[int]
 
 
-class Reset(_Type):
+class Reset(msgspec.Struct, frozen=True, kw_only=True):
     packet: int
     from_client: bool
     ttl: int
 
 
-class Flow(_Type):
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     transport: str
     protocol: str
@@ -161,7 +157,7 @@ class Flow(_Type):
     process: str | None
 
 
-class Dns(_Type):
+class Dns(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     type: str
     rcode: str | None
@@ -178,7 +174,7 @@ class Dns(_Type):
     file: int
 
 
-class Hop(_Type):
+class Hop(msgspec.Struct, frozen=True, kw_only=True):
     role: str
     host: str | None
     ip: str | None
@@ -188,13 +184,13 @@ class Hop(_Type):
     broken: bool
 
 
-class Failure(_Type):
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     kind: str
     text: str
 
 
-class RequestTimings(_Type):
+class RequestTimings(msgspec.Struct, frozen=True, kw_only=True):
     dns_s: float | None
     connect_s: float | None
     tunnel_s: float | None
@@ -202,7 +198,7 @@ class RequestTimings(_Type):
     response_s: float | None
 
 
-class Evidence(_Type):
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     text: str
     packet: int | None
@@ -210,7 +206,7 @@ class Evidence(_Type):
     line: int | None
 
 
-class Request(_Type):
+class Request(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     url: str | None
     module: str | None
@@ -233,12 +229,12 @@ class Request(_Type):
     evidence: list[Evidence]
 
 
-class Remedy(_Type):
+class Remedy(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     command: str | None
 
 
-class Finding(_Type):
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     severity: str
     confidence: str
@@ -251,7 +247,7 @@ class Finding(_Type):
     key: str
 
 
-class Chain(_Type):
+class Chain(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     flow: int | None
     visibility: str
@@ -265,19 +261,19 @@ class Chain(_Type):
     certificates: list[Certificate]
 
 
-class Verdict(_Type):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     summary: str
     causes: list[str]
     fix: list[Remedy]
 
 
-class Tool(_Type):
+class Tool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str
 
 
-class Report(_Type):
+class Report(msgspec.Struct, frozen=True, kw_only=True):
     schema: str
     tool: Tool
     capture: Capture
@@ -413,7 +409,8 @@ def _tls(x: tls.TlsSession) -> Tls:
         chain_visibility=x.chain_visibility,
         certificates=[_certificate(item) for item in x.chain],
         alerts=[
-            Alert(level=a.level, description=a.description, from_client=a.from_client, packet=a.packet) for a in x.alerts
+            Alert(level=a.level, description=a.description, from_client=a.from_client, packet=a.packet)
+            for a in x.alerts
         ],
         hello_packet=x.hello_packet,
         problem=x.problem,

@@ -5,12 +5,10 @@ Only signs that stand by themselves name one: an issuer known for it, or a leaf 
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib.resources import files
 
 from trace_go.model.tls import Certificate
 from trace_go.trust.gopath import unix_ns
@@ -34,6 +32,9 @@ class Product:
 @cache
 def products() -> tuple[Product, ...]:
     """data/interceptors.toml."""
+    import tomllib  # with importlib.resources 10 ms that only captures with certificates need
+    from importlib.resources import files
+
     text = (files("trace_go.trust") / "data" / "interceptors.toml").read_text("utf-8")
     return tuple(
         Product(

@@ -38,11 +38,15 @@ class Sighting:
 
 
 def judge_all(
-    sightings: Iterable[Sighting], store: TrustStore, interception_cas: Sequence[str] = ()
+    sightings: Iterable[Sighting],
+    store: TrustStore,
+    interception_cas: Sequence[str] = (),
+    public_store: TrustStore | None = None,
 ) -> tuple[Judgement, ...]:
     """One judgement for each distinct (name, chain, day), in the order of their first sighting, whose flow it names.
 
-    A day in which a sent certificate begins or expires counts as two.
+    public_store: the roots that public hosts chain to; Mozilla's (certifi) when None. A day in which a sent
+    certificate begins or expires counts as two.
     """
     dates: dict[tuple[str, ...], list[int]] = {}
     first: dict[tuple[str, tuple[str, ...], int, int], Sighting] = {}
@@ -57,7 +61,8 @@ def judge_all(
     for certificate in (c for sighting in distinct for c in sighting.chain if c.is_ca):
         authorities.setdefault(certificate.subject, {})[certificate.sha256] = certificate
     shared = shared_keys((sighting.name, sighting.chain) for sighting in distinct)
-    mozilla = store if store.name == "certifi" else certifi_store()
+    public = public_store or (store if store.name == "certifi" else certifi_store())
+    roots = public.name if public_store else "Mozilla's roots"
 
     def judged(sighting: Sighting) -> Judgement:
         chain, name, at_ns = sighting.chain, sighting.name, sighting.at_ns
@@ -71,9 +76,9 @@ def judge_all(
             culprit = suspect
         public_trusted = None
         if trusted and sighting.public:
-            public_trusted = store is mozilla or judge(chain, name=name, at_ns=at_ns, store=mozilla)[0]
+            public_trusted = store is public or judge(chain, name=name, at_ns=at_ns, store=public)[0]
             if not public_trusted:
-                why += (f"{name} is a public host, yet only {store.name} trusts its chain, not Mozilla's roots",)
+                why += (f"{name} is a public host, yet only {store.name} trusts its chain, not {roots}",)
                 culprit = culprit or issuer_name(chain[0])
         return Judgement(
             name=name,

@@ -66,7 +66,7 @@ class TrustStore:
 
     def verifier_roots(self, issuers: frozenset[bytes]) -> list[Any]:
         """The roots among `issuers` (encoded names) as cryptography's objects, less those it cannot read."""
-        from cryptography.x509 import load_der_x509_certificate
+        from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
         roots = []
         for der in (root.der for issuer in sorted(issuers) for root in self.named(issuer)):
@@ -74,7 +74,7 @@ class TrustStore:
                 warnings.simplefilter("ignore")  # deprecations about old roots are not the user's to mend
                 try:
                     roots.append(load_der_x509_certificate(der))
-                except ValueError:
+                except (ValueError, InvalidVersion):
                     continue
         return roots
 

@@ -174,17 +174,16 @@ class _Reader(Generic[_Head]):
             self._drop(blank)  # RFC 9112 §2.2
         if not self._buffer or not self._starts_well():
             return None
-        stops = [
-            stop + len(mark)
-            for mark in (b"\n\r\n", b"\n\n")
-            if (stop := self._buffer.find(mark, self._searched, MAX_HEAD_BYTES)) >= 0
-        ]
-        if not stops:
+        size, limit = 0, MAX_HEAD_BYTES
+        for mark in (b"\n\r\n", b"\n\n"):
+            stop = self._buffer.find(mark, self._searched, limit)
+            if stop >= 0:
+                size = limit = stop + len(mark)
+        if not size:
             if len(self._buffer) >= MAX_HEAD_BYTES:
                 raise self._failed(self._offset, f"head longer than {MAX_HEAD_BYTES} bytes")
             self._searched = max(0, len(self._buffer) - 2)
             return None
-        size = min(stops)
         start = self._offset
         first, *lines = [line.removesuffix("\r") for line in self._buffer[:size].decode("latin-1").split("\n")[:-2]]
         if len(lines) > MAX_HEADER_LINES:

@@ -5,6 +5,7 @@ length of hostile text: each may start only where a run of its characters starts
 """
 
 import re
+from collections.abc import Callable
 from urllib.parse import unquote
 
 MASK = "xxxxx"  # net/url Redacted
@@ -58,11 +59,7 @@ _HEADER_LINE = re.compile(
 
 def mask_url(url: str) -> str:
     """A URL, with or without scheme: passwords, users that are tokens, and the values of secret-bearing parameters."""
-    url = _BROKEN_USERINFO.sub(rf"\1{MASK}@", url)
-    head = _QUERY.split(url, maxsplit=1)[0]
-    tail = _USERINFO_IN_QUERY.sub(_masked_userinfo, url[len(head) :])
-    url = _USERINFO.sub(_masked_userinfo, head) + tail
-    return _TOKEN.sub(MASK, _masked_values(url, _PARAMETER, _PARAMETER_NAME, _PARAMETER_VALUE))
+    return _settled(_masked_url_once, url)
 
 
 def mask_env(name: str, value: str) -> str:
@@ -72,12 +69,31 @@ def mask_env(name: str, value: str) -> str:
     if name.upper() == "GOAUTH":  # go help goauth: off, netrc, git DIR or a command, separated by semicolons
         return ";".join(map(_masked_command, value.split(";")))
     if name.upper().endswith("PROXY"):  # first whole: a password may hold what separates entries
-        return "".join(map(mask_url, re.split(r"([,|])", mask_url(value))))
+        return _settled(lambda text: "".join(map(mask_url, re.split(r"([,|])", mask_url(text)))), value)
     return mask_text(value)
 
 
 def mask_text(text: str) -> str:
     """Free text such as a log line: URLs, `NAME=value` with a telling name, credential headers, well-known tokens."""
+    return _settled(_masked_text_once, text)
+
+
+def _settled(mask: Callable[[str], str], text: str) -> str:
+    """Masks until nothing changes: what one mask takes away can bring two other parts together."""
+    while (masked := mask(text)) != text:
+        text = masked
+    return text
+
+
+def _masked_url_once(url: str) -> str:
+    url = _BROKEN_USERINFO.sub(rf"\1{MASK}@", url)
+    head = _QUERY.split(url, maxsplit=1)[0]
+    tail = _USERINFO_IN_QUERY.sub(_masked_userinfo, url[len(head) :])
+    url = _USERINFO.sub(_masked_userinfo, head) + tail
+    return _TOKEN.sub(MASK, _masked_values(url, _PARAMETER, _PARAMETER_NAME, _PARAMETER_VALUE))
+
+
+def _masked_text_once(text: str) -> str:
     text = _HEADER_PAIR.sub(rf"\1{MASK}", text)
     text = _HEADER_LINE.sub(rf"\1{MASK}", text)
     text = _masked_values(text, _ASSIGNMENT, _STRONG_NAME, _ASSIGNMENT_VALUE)

@@ -26,7 +26,7 @@ MAX_EXPONENT = 2**63 - 1  # go reads the exponent into an int
 MEMO = 4096  # certificates remembered: a busy day of one site; at most MEMO × MEMO_DER = 64 MB
 MEMO_DER = 16_384  # longer certificates are read again each time; genuine ones have 1 to 8 kB
 
-BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, NULL, OBJECT_ID = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+BOOLEAN, INTEGER, BIT_STRING, OCTET_STRING, OBJECT_ID = 0x01, 0x02, 0x03, 0x04, 0x06
 UTF8, NUMERIC, PRINTABLE, T61, IA5, BMP = 0x0C, 0x12, 0x13, 0x14, 0x16, 0x1E
 UTC_TIME, GENERALIZED_TIME, SEQUENCE, SET = 0x17, 0x18, 0x30, 0x31
 
@@ -187,7 +187,7 @@ def read(der: bytes) -> X509:
 
 
 def signed_by(child: X509, parent: X509) -> bool:
-    """Whether `child`'s signature verifies under `parent`'s key. SHA-1 counts here; see `X509.weak_signature`."""
+    """Whether `child`'s signature verifies under `parent`'s key. SHA-1 counts where cryptography still knows it."""
     _, key_oid, hash_name = SIGNATURES.get(child.signature_oid, ("", "", ""))
     if not key_oid or key_oid != parent.key_oid:
         return False

@@ -21,7 +21,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding, intercepted, target
+from trace_go.checks.framework import Meta, count, failed, finding, intercepted, sentence, target
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
@@ -41,10 +41,11 @@ def find(case: Case) -> Iterator[Finding]:
             "certificate-expired",
             META,
             title=f"The certificate of {host} is {'not yet valid' if early else 'expired'}",
-            detail=f"{judgement.detail if judgement and not judgement.trusted else failure.text}. "
+            detail=f"{sentence(judgement.detail if judgement and not judgement.trusted else failure.text)} "
             f"{count(len(rest), 'request')} failed.",
             remedy=Remedy(
-                text="Check the client's clock; if it is right, the server's certificate must be renewed.", command="date -u"
+                text="Check the client's clock; if it is right, the server's certificate must be renewed.",
+                command="date -u",
             ),
             subject=host,
             requests=rest,

@@ -4,20 +4,22 @@ What it means
     The chain that the server sent does not lead to any authority in the trust store that go uses.
 
 Why it matters
-    go refuses the connection: `x509: certificate signed by unknown authority`. Either the server's authority is private and
-    missing from the trust store, or somebody answers in the server's place.
+    go refuses the connection: `x509: certificate signed by unknown authority`. Either the server's authority is
+    private and missing from the trust store, or somebody answers in the server's place.
 
 How we know
-    The chain on the wire (up to TLS 1.2) or from a probe, verified at packet time against the chosen trust store; go's error
-    line. In TLS 1.3 without keys the refusal itself is inferred from record sizes and the reason is not observable.
+    The chain on the wire (up to TLS 1.2) or from a probe, verified at packet time against the chosen trust store;
+    go's error line. In TLS 1.3 without keys the refusal itself is inferred from record sizes and the reason is not
+    observable.
 
 False positives
-    Read a user's capture with `--trust` set to that user's bundle: against another machine's store a private authority is
-    always unknown.
+    Read a user's capture with `--trust` set to that user's bundle: against another machine's store a private
+    authority is always unknown.
 
 What to do
-    If the server is yours, install its authority in the system's trust store, or point SSL_CERT_FILE at a bundle with it
-    (SSL_CERT_FILE replaces the system's bundle on Linux). If it is a public host, find out who answers in its place.
+    If the server is yours, install its authority in the system's trust store, or point SSL_CERT_FILE at a bundle with
+    it (SSL_CERT_FILE replaces the system's bundle on Linux). If it is a public host, find out who answers in its
+    place.
 
 References
     crypto/x509 (Verify), crypto/x509/root_linux.go, RFC 5280 §6.
@@ -25,7 +27,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding, intercepted, target
+from trace_go.checks.framework import Meta, count, failed, finding, intercepted, sentence, target
 from trace_go.model.chain import ChainFault, Judgement
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
@@ -40,13 +42,16 @@ def find(case: Case) -> Iterator[Finding]:
         judgement = judged.get(target(rest[0])) if rest else None
         if not rest or (judgement and judgement.fault is ChainFault.INCOMPLETE):
             continue
-        failure = rest[0].failure
+        failure, hidden = rest[0].failure, rest[0].failure and rest[0].failure.kind == "certificate-rejected"
         assert failure
+        title = (
+            f"go refused the certificate shown for {host}" if hidden else f"The certificate of {host} is not trusted"
+        )
         yield finding(
             "certificate-not-trusted",
             META,
-            title=f"The certificate of {host} is not trusted",
-            detail=f"{judgement.detail if judgement and not judgement.trusted else failure.text}. "
+            title=title,
+            detail=f"{sentence(judgement.detail if judgement and not judgement.trusted else failure.text)} "
             f"{count(len(rest), 'request')} failed.",
             remedy=Remedy(
                 text="Look at the chain; if its authority is your own, add it to the trust store that go uses.",

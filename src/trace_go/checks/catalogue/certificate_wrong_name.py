@@ -1,12 +1,12 @@
 """A certificate is for another name.
 
 What it means
-    The server's certificate does not list the host name that go asked for (or names it only in the Common Name, which go has
-    not accepted since 1.15).
+    The server's certificate does not list the host name that go asked for (or names it only in the Common Name, which
+    go has not accepted since 1.15).
 
 Why it matters
-    go refuses it: `certificate is valid for A, not B`. Often a name points to the wrong server, a load balancer falls back to
-    a default certificate, or a portal answers.
+    go refuses it: `certificate is valid for A, not B`. Often a name points to the wrong server, a load balancer falls
+    back to a default certificate, or a portal answers.
 
 How we know
     The names in the leaf certificate, on the wire (up to TLS 1.2) or from a probe; go's error line.
@@ -23,7 +23,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding, intercepted, target
+from trace_go.checks.framework import Meta, count, failed, finding, intercepted, sentence, target
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
@@ -42,9 +42,11 @@ def find(case: Case) -> Iterator[Finding]:
             "certificate-wrong-name",
             META,
             title=f"The certificate shown for {host} is for another name",
-            detail=f"{judgement.detail if judgement and not judgement.trusted else failure.text}. "
+            detail=f"{sentence(judgement.detail if judgement and not judgement.trusted else failure.text)} "
             f"{count(len(rest), 'request')} failed.",
-            remedy=Remedy(text="Check where the name points and which certificate the server has.", command=f"dig {host}"),
+            remedy=Remedy(
+                text="Check where the name points and which certificate the server has.", command=f"dig {host}"
+            ),
             subject=host,
             requests=rest,
         )

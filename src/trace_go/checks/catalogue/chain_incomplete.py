@@ -1,15 +1,15 @@
 """A server does not send its intermediate certificate.
 
 What it means
-    The server sent its own certificate but not the intermediate that issued it. Browsers fetch or remember intermediates; go
-    does not.
+    The server sent its own certificate but not the intermediate that issued it. Browsers fetch or remember
+    intermediates; go does not.
 
 Why it matters
     The same URL works in a browser and fails in go with `certificate signed by unknown authority`.
 
 How we know
-    The chain on the wire (up to TLS 1.2) or from a probe: its last certificate is neither an authority of the trust store nor
-    issued by one, and names its issuer.
+    The chain on the wire (up to TLS 1.2) or from a probe: its last certificate is neither an authority of the trust
+    store nor issued by one, and names its issuer.
 
 False positives
     When only a leaf is visible, an unknown private authority looks the same: the finding then says so.
@@ -23,7 +23,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, finding, intercepted, target
+from trace_go.checks.framework import Meta, count, finding, intercepted, sentence, target
 from trace_go.model import evidence
 from trace_go.model.chain import ChainFault
 from trace_go.model.evidence import Confidence, Visibility
@@ -47,7 +47,7 @@ def find(case: Case) -> Iterator[Finding]:
             "chain-incomplete",
             META,
             title=f"{judgement.name} does not send its whole certificate chain",
-            detail=f"{judgement.detail}. {count(len(requests), 'request')} failed.",
+            detail=f"{sentence(judgement.detail)} {count(len(requests), 'request')} failed.",
             remedy=Remedy(
                 text="The server's operator must send the intermediate certificate too (fullchain.pem).",
                 command=f"openssl s_client -connect {judgement.name}:443 -showcerts </dev/null",

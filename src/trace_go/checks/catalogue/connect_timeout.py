@@ -13,8 +13,8 @@ False positives
     One dead address of several only delays: go then uses the next one, and a request that succeeded is not counted.
 
 What to do
-    Try the same address from elsewhere; ask whether a firewall drops this traffic; use a mirror or forward proxy that the
-    network allows.
+    Try the same address from elsewhere; ask whether a firewall drops this traffic; use a mirror or forward proxy that
+    the network allows.
 
 References
     RFC 6298 §2; net.Dialer in the Go source (30 s in net/http.DefaultTransport).

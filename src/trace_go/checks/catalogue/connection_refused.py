@@ -11,11 +11,12 @@ How we know
     The RST packet right after the SYN, the ICMP message that quotes the SYN, or go's `connection refused`.
 
 False positives
-    IPv6 addresses without a route are refused and IPv4 then works (Happy Eyeballs): requests that succeeded are not counted.
+    IPv6 addresses without a route are refused and IPv4 then works (Happy Eyeballs): requests that succeeded are not
+    counted.
 
 What to do
-    Check host and port of the mirror or proxy, and whether the service runs. If a firewall rejects, ask for the exception or
-    use the network's own mirror.
+    Check host and port of the mirror or proxy, and whether the service runs. If a firewall rejects, ask for the
+    exception or use the network's own mirror.
 
 References
     RFC 9293 §3.5.2, RFC 1122 §3.2.2.1.
@@ -23,7 +24,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding
+from trace_go.checks.framework import Meta, count, failed, finding, sentence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
@@ -38,7 +39,7 @@ def find(case: Case) -> Iterator[Finding]:
             "connection-refused",
             META,
             title=f"{host} refuses connections",
-            detail=f"{failure.text}; {count(len(requests), 'request')} failed.",
+            detail=f"{sentence(failure.text)} {count(len(requests), 'request')} failed.",
             remedy=Remedy(text=f"Check that the service at {host} runs and that this network may reach it."),
             subject=host,
             requests=requests,

@@ -14,7 +14,8 @@ False positives
     A server under heavy load answers later than 10 s.
 
 What to do
-    Try the handshake with another server name and from another network. If only this name is silent, the name is filtered;
+    Try the handshake with another server name and from another network. If only this name is silent, the name is
+    filtered;
     if every name is silent, look for a path MTU problem.
 
 References

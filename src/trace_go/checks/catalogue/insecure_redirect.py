@@ -4,8 +4,8 @@ What it means
     A server answered an https request with a `Location` on http://. go refuses to follow it.
 
 Why it matters
-    On the http leg anyone on the way could replace the module. That something sends such a redirect means a wrong mirror
-    configuration or a portal that hijacks requests.
+    On the http leg anyone on the way could replace the module. That something sends such a redirect means a wrong
+    mirror configuration or a portal that hijacks requests.
 
 How we know
     go's `redirected from secure URL … to insecure URL …`; the status and location in its HTTP/2 log.
@@ -46,7 +46,8 @@ def find(case: Case) -> Iterator[Finding]:
             "insecure-redirect",
             META,
             title=f"{host} redirects https to plain http",
-            detail=f"{first.url} was redirected to {to}. {count(len(requests), 'request')} affected; go does not follow.",
+            detail=f"{first.url} was redirected to {to}. {count(len(requests), 'request')} affected; "
+            "go does not follow.",
             remedy=Remedy(
                 text="Correct the redirect on the server: its Location must be https.",
                 command=f"curl -sI '{first.url}'" if first.url else None,

@@ -1,24 +1,25 @@
 """TLS is broken open on the way.
 
 What it means
-    A machine between go and the server answered the TLS handshake with a certificate of its own for the server's name. It
-    sees every request and can change every answer.
+    A machine between go and the server answered the TLS handshake with a certificate of its own for the server's
+    name. It sees every request and can change every answer.
 
 Why it matters
-    If go does not trust its authority, every download fails with `x509: certificate signed by unknown authority`. If it does,
-    downloads work, and their content is whatever that machine delivers: the checksum database is then the only protection.
+    If go does not trust its authority, every download fails with `x509: certificate signed by unknown authority`. If
+    it does, downloads work, and their content is whatever that machine delivers: the checksum database is then the
+    only protection.
 
 How we know
-    The certificate chain: a leaf that verifies under its own public key although another name issued it, the issuer name of a
-    known product, one key for unrelated names, or an authority listed in trace-go.toml. With TLS 1.3 the chain is encrypted
-    and comes from a probe of the same host through the same proxy, and is marked as probed.
+    The certificate chain: a leaf that verifies under its own public key although another name issued it, the issuer
+    name of a known product, one key for unrelated names, or an authority listed in trace-go.toml. With TLS 1.3 the
+    chain is encrypted and comes from a probe of the same host through the same proxy, and is marked as probed.
 
 False positives
     A private mirror with a private authority is no interceptor: none of the signals applies to it.
 
 What to do
-    Ask the network's operator whether the inspection is meant. If it is, install its authority in the system's trust store
-    (or point SSL_CERT_FILE at a bundle that contains it); if not, do not use this network for downloads.
+    Ask the network's operator whether the inspection is meant. If it is, install its authority in the system's trust
+    store (or point SSL_CERT_FILE at a bundle that contains it); if not, do not use this network for downloads.
 
 References
     RFC 5280 §4.1.1.3; https://go.dev/ref/mod#checksum-database; crypto/x509/root_linux.go.
@@ -90,6 +91,6 @@ def _remedy(trusted: bool) -> Remedy:
     if trusted:
         return Remedy(text="Confirm with the network's operator that this inspection is meant, and keep GOSUMDB on.")
     return Remedy(
-        text="If the inspection is meant, add its authority to the trust store that go uses; otherwise leave this network.",
+        text="If the inspection is meant, add its authority to the trust store that go uses; else leave this network.",
         command="SSL_CERT_FILE=/path/to/bundle-with-that-authority.pem go mod download",
     )

@@ -1,22 +1,23 @@
 """A mirror's status ended the GOPROXY list.
 
 What it means
-    A GOPROXY entry answered with a status other than 404 or 410 (401, 403, 429, 5xx). After a comma, go goes on to the next
-    entry only for 404 and 410, so the list stopped here.
+    A GOPROXY entry answered with a status other than 404 or 410 (401, 403, 429, 5xx). After a comma, go goes on to
+    the next entry only for 404 and 410, so the list stopped here.
 
 Why it matters
     `direct` or another mirror stands in the list but is never asked; the error looks as if the module did not exist.
 
 How we know
-    go's `# get` line with the status, its HTTP/2 log, or the clear HTTP answer; the separator comes from `go env GOPROXY`.
+    go's `# get` line with the status, its HTTP/2 log, or the clear HTTP answer; the separator comes from `go env
+    GOPROXY`.
 
 False positives
     None known: the rule is go's own. A 403 may of course be meant by whoever runs the mirror.
 
 What to do
-    401 or 403: the mirror wants credentials (a .netrc entry or GOAUTH) or its policy refuses the module: ask its operator.
-    429: wait or slow down. 5xx: the mirror is broken. If every failure should fall through, separate the entries with `|`
-    instead of `,`: that also hides outages.
+    401 or 403: the mirror wants credentials (a .netrc entry or GOAUTH) or its policy refuses the module: ask its
+    operator. 429: wait or slow down. 5xx: the mirror is broken. If every failure should fall through, separate the
+    entries with `|` instead of `,`: that also hides outages.
 
 References
     cmd/go/internal/modfetch/proxy.go (TryProxies), https://go.dev/ref/mod#goproxy-protocol.
@@ -48,39 +49,29 @@ def find(case: Case) -> Iterator[Finding]:
         stops = request.failure and request.failure.stage is Stage.STATUS and request.status not in _NOT_FOUND
         if stops and request.status and request.artifact not in _ORIGIN_ARTIFACTS:
             groups[target(request), request.status].append(request)
-    separators = _separators(case)
     for (host, status), requests in groups.items():
         first = requests[0]
-        after = separators.get(host, "")
         text = f"{status} {first.status_text}".rstrip()
         by = " (answered by the interceptor)" if first.handled_by is HandledBy.MITM else ""
-        if after == ",":
-            rule = f"{host} is followed by a comma in GOPROXY: only 404 and 410 go on to the next entry, so {status} stops the list."
-        elif after == "|":
-            rule = f"{host} is followed by a bar in GOPROXY: any error goes on to the next entry."
-        else:
-            rule = f"{host} is the last entry of GOPROXY." if case.account.go_env else ""
         yield finding(
             "mirror-status-stops-list",
             META,
             title=f"{host} answered {text} for {count(len(requests), 'request')}",
-            detail=f"{first.module or first.url}: {text}{by}. {rule}".rstrip(),
+            detail=f"{first.module or first.url}: {text}{by}. {first.next_entry or ''}".rstrip(". ") + ".",
             remedy=Remedy(
                 text=_ADVICE.get(status, "The mirror is failing: ask its operator, or use another mirror."),
                 command=f"curl -i '{first.url}'" if first.url else None,
             ),
             subject=f"{host}:{status}",
             requests=requests,
-            severity=Severity.WARNING if after == "|" else None,
+            severity=Severity.WARNING if all(_went_on(case, item) for item in requests) else None,
         )
 
 
-def _separators(case: Case) -> dict[str, str]:
-    """Host of each GOPROXY entry → the separator that follows it, empty for the last."""
-    rest, found = case.account.go_env.get("GOPROXY", ""), {}
-    while rest:
-        cut = min((at for at in (rest.find(","), rest.find("|")) if at >= 0), default=len(rest))
-        entry, separator, rest = rest[:cut].strip(), rest[cut : cut + 1], rest[cut + 1 :]
-        host = entry.split("://", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1].rsplit(":", 1)[0]
-        found.setdefault(host, separator)
-    return found
+def _went_on(case: Case, request: Request) -> bool:
+    """Whether a later entry of GOPROXY was asked for the same."""
+    what = (request.module, request.version, request.artifact)
+    return any(
+        other.attempt > request.attempt and (other.module, other.version, other.artifact) == what
+        for other in case.requests
+    )

@@ -1,8 +1,8 @@
 """A host name could not be resolved.
 
 What it means
-    The resolver answered that the name does not exist (NXDOMAIN), answered with an error (SERVFAIL, REFUSED), or did not
-    answer at all, so no connection was ever tried.
+    The resolver answered that the name does not exist (NXDOMAIN), answered with an error (SERVFAIL, REFUSED), or did
+    not answer at all, so no connection was ever tried.
 
 Why it matters
     Nothing after the name can work. In filtered networks a missing name is often a policy, not an accident.
@@ -14,8 +14,9 @@ False positives
     Search-domain variants (`proxy.golang.org.corp.example`) fail in every healthy run and are not reported.
 
 What to do
-    Ask the resolver that the finding names, and compare with another one. If the name is internal, check that the VPN or
-    the corporate resolver is in use; if a mirror's name is blocked, set GOPROXY to a mirror that this network allows.
+    Ask the resolver that the finding names, and compare with another one. If the name is internal, check that the VPN
+    or the corporate resolver is in use; if a mirror's name is blocked, set GOPROXY to a mirror that this network
+    allows.
 
 References
     RFC 1035 §4.1.1, RFC 2308; net/dnsclient_unix.go in the Go source.
@@ -23,7 +24,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding, target
+from trace_go.checks.framework import Meta, count, failed, finding, sentence, target
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
@@ -44,7 +45,7 @@ def find(case: Case) -> Iterator[Finding]:
             "name-not-resolved",
             META,
             title=f"{name} {reason}",
-            detail=f"{failure.text}. {count(len(requests), 'request')} stopped before any connection.",
+            detail=f"{sentence(failure.text)} {count(len(requests), 'request')} stopped before any connection.",
             remedy=Remedy(text="Ask the resolver directly, then another one, and compare.", command=f"dig {name}"),
             subject=name,
             requests=requests,

@@ -1,8 +1,8 @@
 """A server answered TLS with something else.
 
 What it means
-    After the ClientHello came bytes that are not TLS, usually an HTTP answer: the port speaks plain http, or a portal or proxy
-    answers in the server's place.
+    After the ClientHello came bytes that are not TLS, usually an HTTP answer: the port speaks plain http, or a portal
+    or proxy answers in the server's place.
 
 Why it matters
     go reports `server gave HTTP response to HTTPS client` or a TLS record error.

@@ -10,8 +10,8 @@ How we know
     The requests are in clear in the packets, or go's log shows http:// URLs.
 
 False positives
-    A mirror on the loopback interface, or one listed under `mirrors` in trace-go.toml with an http:// URL, is meant so and not
-    reported.
+    A mirror on the loopback interface, or one listed under `mirrors` in trace-go.toml with an http:// URL, is meant
+    so and not reported.
 
 What to do
     Serve the mirror over https and write https:// in GOPROXY.

@@ -1,8 +1,8 @@
 """The forward proxy refused to open a tunnel.
 
 What it means
-    go asked the proxy of HTTPS_PROXY with CONNECT for a tunnel, and the proxy answered with a status other than 2xx: 407 wants
-    credentials, 403 is its policy, 502 to 504 mean that it could not reach the server itself.
+    go asked the proxy of HTTPS_PROXY with CONNECT for a tunnel, and the proxy answered with a status other than 2xx:
+    407 wants credentials, 403 is its policy, 502 to 504 mean that it could not reach the server itself.
 
 Why it matters
     go prints only the reason phrase (`Forbidden`, `Bad Gateway`), which reads as if the mirror had answered.
@@ -14,8 +14,8 @@ False positives
     None known.
 
 What to do
-    407: put user and password into HTTPS_PROXY. 403: ask the proxy's operator to allow the host, or use a mirror inside the
-    network (with NO_PROXY). 502 to 504: the proxy's own way out is broken.
+    407: put user and password into HTTPS_PROXY. 403: ask the proxy's operator to allow the host, or use a mirror
+    inside the network (with NO_PROXY). 502 to 504: the proxy's own way out is broken.
 
 References
     RFC 9110 §9.3.6, §15.5.8; net/http/transport.go (dialConn).
@@ -30,9 +30,7 @@ from trace_go.model.report import Case
 META = Meta(group="proxy", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=25)
 
 _ADVICE = {
-    "407": Remedy(
-        text="Give the proxy its credentials.", command="export HTTPS_PROXY=http://USER:PASSWORD@PROXY:PORT"
-    ),
+    "407": Remedy(text="Give the proxy its credentials.", command="export HTTPS_PROXY=http://USER:PASSWORD@PROXY:PORT"),
     "403": Remedy(text="Ask the proxy's operator to allow this host, or use a mirror that is reachable without it."),
 }
 

@@ -21,7 +21,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding
+from trace_go.checks.framework import Meta, count, failed, finding, sentence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
@@ -36,7 +36,7 @@ def find(case: Case) -> Iterator[Finding]:
             "proxy-unreachable",
             META,
             title=f"The forward proxy {proxy} cannot be reached",
-            detail=f"{failure.text}. {count(len(requests), 'request')} failed.",
+            detail=f"{sentence(failure.text)} {count(len(requests), 'request')} failed.",
             remedy=Remedy(
                 text="Check the proxy variables; unset them if this network needs no proxy.",
                 command="env | grep -i _proxy",

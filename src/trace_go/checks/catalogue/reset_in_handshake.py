@@ -7,8 +7,8 @@ Why it matters
     Name-based filters reset exactly here. A server that does not know the name may do the same.
 
 How we know
-    The RST (or FIN) packet after the ClientHello and before the handshake was complete; its TTL is compared with that of
-    the SYN-ACK, because an injected reset often comes from another distance.
+    The RST (or FIN) packet after the ClientHello and before the handshake was complete; its TTL is compared with that
+    of the SYN-ACK, because an injected reset often comes from another distance.
 
 False positives
     Overloaded or misconfigured servers. go's own extra connections end in RST in healthy runs and are not counted.

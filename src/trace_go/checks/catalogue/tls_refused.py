@@ -1,8 +1,8 @@
 """The TLS handshake was refused.
 
 What it means
-    One side ended the handshake with an alert that is not about the certificate: no common version or cipher, an unknown
-    server name, a client certificate demanded.
+    One side ended the handshake with an alert that is not about the certificate: no common version or cipher, an
+    unknown server name, a client certificate demanded.
 
 Why it matters
     go reports `remote error: tls: …`; the server or a box in front of it does not accept go's handshake.
@@ -14,8 +14,8 @@ False positives
     None known.
 
 What to do
-    Look up the alert's name: `protocol version` needs a newer server (go accepts TLS 1.2 and up), `unrecognized name` a right
-    host name, `certificate required` a client certificate, which go cannot send to a mirror.
+    Look up the alert's name: `protocol version` needs a newer server (go accepts TLS 1.2 and up), `unrecognized name`
+    a right host name, `certificate required` a client certificate, which go cannot send to a mirror.
 
 References
     RFC 8446 §6.2; crypto/tls/alert.go.
@@ -23,7 +23,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding
+from trace_go.checks.framework import Meta, count, failed, finding, sentence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
@@ -38,7 +38,7 @@ def find(case: Case) -> Iterator[Finding]:
             "tls-refused",
             META,
             title=f"The TLS handshake with {host} is refused",
-            detail=f"{failure.text}. {count(len(requests), 'request')} failed.",
+            detail=f"{sentence(failure.text)} {count(len(requests), 'request')} failed.",
             remedy=Remedy(
                 text="See what the server accepts.",
                 command=f"openssl s_client -connect {host}:443 -servername {host} </dev/null",

@@ -1,0 +1,62 @@
+# `make demo` and `make test` each set up what they need; nothing else has to be run before them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+READY := .venv/.ready
+LAB := PYTHONPATH=tests $(BIN)/python -m lab
+
+.PHONY: help setup demo test lint format bench lab lab-setup captures readme lock clean distclean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(READY) ## .venv with trace-go and the locked development tools
+
+$(READY): scripts/setup.sh requirements-dev.lock pyproject.toml
+	@scripts/setup.sh python
+	@touch $@
+
+lab-setup: $(READY)
+	@scripts/setup.sh lab || echo "setup: going on without the lab" >&2
+
+demo: lab-setup ## the main job, for real: a traced `go mod download` through an interceptor, in the lab
+	@$(BIN)/python scripts/demo.py
+
+test: lint lab-setup ## everything that must pass
+	@echo "pytest: everything but the lab" && $(BIN)/pytest -m "not lab" -n auto -rs
+	@echo "pytest: real go commands in the lab" && $(BIN)/pytest -m lab -rs
+
+lint: $(READY) ## style, types, import contracts, generated documentation
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/readme.py --check
+
+format: $(READY) ## what ruff can put right by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: lab-setup ## trace-go beside tshark, nfstream and libpcap, and what tracing costs (about 2 GB in .bench)
+	@scripts/setup.sh bench
+	@$(BIN)/python benchmarks/bench.py
+
+lab: lab-setup ## every scenario without trace-go, against its truth; or one of them: make lab SCENARIO=mirror-dead
+	@rm -rf .lab/runs
+	@$(LAB) run $(or $(SCENARIO),$$($(LAB) list | cut -d" " -f1)) --out .lab/runs --capture
+
+captures: lab-setup ## make captures/ again, from the lab
+	$(BIN)/python scripts/captures.py
+
+readme: $(READY) ## write the generated parts of the documentation again
+	$(BIN)/python scripts/readme.py
+
+lock: $(READY) ## resolve the locked versions again
+	scripts/lock.sh
+
+clean: ## what make has made, but .venv
+	rm -rf .bench .lab build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## and .venv
+	rm -rf .venv

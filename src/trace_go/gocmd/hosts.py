@@ -1,0 +1,80 @@
+"""Who a host is: data/hosts.toml, what GOPROXY and GOSUMDB name, and the user's trace-go.toml."""
+
+import tomllib
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from urllib.parse import urlsplit
+
+from trace_go.gocmd.config import Config
+from trace_go.model.go import KnownHost, ProxyEntry
+
+
+class HostBook:
+    """Known hosts by name; where two say something of one name, the later wins."""
+
+    def __init__(self, hosts: Iterable[KnownHost]) -> None:
+        self._hosts = {host.name.lower(): host for host in hosts}
+
+    def lookup(self, name: str) -> KnownHost | None:
+        """By host name or address, without port: the name itself, else the longest `*.` pattern above it."""
+        key = name.lower().rstrip(".")
+        if found := self._hosts.get(key):
+            return found
+        while key:
+            _, _, key = key.partition(".")
+            if key and (found := self._hosts.get(f"*.{key}")):
+                return found
+        return None
+
+    def with_extra(self, hosts: Iterable[KnownHost]) -> "HostBook":
+        """A new book with more hosts, which take precedence."""
+        return HostBook([*self._hosts.values(), *hosts])
+
+
+def load_hosts(
+    extra: Config | None = None,
+    goproxy: Sequence[ProxyEntry] = (),
+    sumdb: str | None = None,
+    sumdb_url: str | None = None,
+) -> HostBook:
+    """The built-in hosts, then those of GOPROXY and GOSUMDB that are not among them, then the user's.
+
+    sumdb, sumdb_url: as in GoSettings.
+    """
+    book = HostBook(_built_in())
+    found = [(host, "mirror") for entry in goproxy if "://" in entry.url and (host := _host(entry.url))]
+    found += [
+        (host, "checksum-db") for text in (sumdb and f"https://{sumdb}", sumdb_url) if text and (host := _host(text))
+    ]
+    named = []
+    for host, role in found:
+        known = book.lookup(host)
+        if known is None or known.role != role:
+            source = "GOPROXY" if role == "mirror" else "GOSUMDB"
+            named.append(KnownHost(name=host, role=role, label=f"{source} entry {host}", source=source))
+    return book.with_extra(named).with_extra(_configured(extra or Config()))
+
+
+def _built_in() -> Iterable[KnownHost]:
+    table = tomllib.loads((files("trace_go.gocmd") / "data" / "hosts.toml").read_text(encoding="utf-8"))
+    for role, hosts in table.items():
+        for name, label in hosts.items():
+            yield KnownHost(name=name, role=role, label=label, source="built in")
+
+
+def _configured(config: Config) -> Iterable[KnownHost]:
+    for role, label, hosts in (
+        ("mirror", "mirror", config.mirrors),
+        ("checksum-db", "checksum database", config.sumdbs),
+        ("forward-proxy", "forward proxy", config.forward_proxies),
+    ):
+        for text in hosts:
+            name = text if text.startswith("*.") else _host(f"https://{text}") or text
+            yield KnownHost(name=name, role=role, label=f"{label} {text}", source="trace-go.toml")
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

@@ -1,0 +1,317 @@
+"""Live captures of real loopback traffic: nothing lost, nothing twice, readable when killed."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trace_go.capture import live
+from trace_go.capture.files import open_capture
+from trace_go.capture.live import (
+    Capture,
+    ToolSource,
+    best_capture,
+    capture_method,
+    live_batches,
+    open_source,
+    tool_command,
+)
+from trace_go.capture.ring import Ring, compile_filter
+from trace_go.model.errors import CaptureError, ConfigError, PrivilegeError
+from trace_go.model.packets import Batch, LinkType
+
+
+def may_capture() -> bool:
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0):
+            return True
+    except (AttributeError, OSError):
+        return False
+
+
+privileged = pytest.mark.skipif(not may_capture(), reason="needs CAP_NET_RAW on Linux")
+needs_dumpcap = pytest.mark.skipif(
+    not (may_capture() and shutil.which("dumpcap")), reason="needs a dumpcap that may capture"
+)
+
+
+def transfer(payload: bytes) -> int:
+    """One TCP connection over loopback that carries `payload` and ends on both sides. Returns the server's port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = int(listening.getsockname()[1])
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                while connection.recv(1 << 20):
+                    pass
+
+        server = threading.Thread(target=serve)
+        server.start()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(payload)
+        server.join()
+    return port
+
+
+def segments(batch: Batch, port: int) -> Iterator[tuple[int, int, int, bytes]]:
+    """(source port, sequence number, flags, payload) of TCP over IPv4 to or from `port`."""
+    header = {LinkType.LINUX_SLL2: 20, LinkType.LINUX_SLL: 16, LinkType.ETHERNET: 14}
+    for offset, captured, linktype in zip(batch.offset, batch.captured, batch.linktype, strict=True):
+        packet = batch.data[offset + header[linktype] : offset + captured].tobytes()
+        if packet[0] != 0x45 or packet[9] != 6:
+            continue
+        total = int.from_bytes(packet[2:4], "big") or len(packet)  # 0: a super-packet of segmentation offload
+        tcp = packet[20:total]
+        ports = int.from_bytes(tcp[:2], "big"), int.from_bytes(tcp[2:4], "big")
+        if port in ports:
+            yield ports[0], int.from_bytes(tcp[4:8], "big"), tcp[13], tcp[tcp[12] >> 4 << 2 :]
+
+
+def conversation(path: Path, port: int) -> list[tuple[int, int, int, bytes]]:
+    with open_capture(str(path)) as reader:
+        found = [segment for batch in reader.batches() for segment in segments(batch, port)]
+        assert reader.describe().problem is None
+        assert reader.describe().drops in (0, None)
+    return found
+
+
+def check_whole(found: list[tuple[int, int, int, bytes]], port: int, payload: bytes) -> None:
+    """Each segment once, from SYN to the FINs of both sides, and all the bytes."""
+    up = {sequence: data for source, sequence, _, data in found if source != port and data}
+    assert b"".join(data for _, data in sorted(up.items())) == payload
+    syns = [source == port for source, _, flags, _ in found if flags & 2]
+    assert syns == [False, True], "one SYN and one SYN-ACK, none twice"
+    assert {source == port for source, _, flags, _ in found if flags & 1} == {False, True}, "a FIN of each side"
+    assert sum(len(data) for _, _, _, data in found) == len(payload)
+
+
+PAYLOAD = os.urandom(3_000_000)
+
+
+@privileged
+@pytest.mark.parametrize("interface", ["any", "lo"])
+def test_a_connection_is_there_once_and_whole(tmp_path: Path, interface: str) -> None:
+    path = tmp_path / "x.pcapng"
+    capture = best_capture(path, interface)
+    capture.start()
+    port = transfer(PAYLOAD)
+    stats = capture.stop()
+    check_whole(conversation(path, port), port, PAYLOAD)
+    assert (stats.drops, stats.method, stats.problem) == (0, "packet socket", None)
+    assert stats.packets >= len(conversation(path, port))
+    assert path.stat().st_mode & 0o777 == 0o600
+    with open_capture(str(path)) as reader:
+        kind = LinkType.LINUX_SLL2 if interface == "any" else LinkType.ETHERNET
+        assert {int(number) for batch in reader.batches() for number in batch.linktype} == {kind}
+
+
+@needs_dumpcap
+def test_a_connection_is_there_by_dumpcap(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcapng"
+    capture = Capture(ToolSource(tool_command("any", "tcp"), path.open("wb")))
+    capture.start()
+    port = transfer(PAYLOAD)
+    stats = capture.stop()
+    check_whole(conversation(path, port), port, PAYLOAD)
+    assert (stats.drops, stats.method, stats.problem) == (0, "dumpcap", None)
+    assert stats.packets >= len(conversation(path, port))
+
+
+@privileged
+@pytest.mark.skipif(not shutil.which("tcpdump"), reason="needs tcpdump")
+def test_a_connection_is_there_by_tcpdump(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "dumpcap" else which(name))
+    path = tmp_path / "x.pcap"
+    capture = Capture(ToolSource(tool_command("lo", "tcp"), path.open("wb")))
+    capture.start()
+    port = transfer(b"some words")
+    stats = capture.stop()
+    check_whole(conversation(path, port), port, b"some words")
+    assert (stats.drops, stats.method, stats.problem) == (0, "tcpdump", None)
+
+
+@privileged
+def test_a_killed_run_leaves_a_readable_capture(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcapng"
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom trace_go.capture.live import best_capture\n"
+        "capture = best_capture(Path(sys.argv[1])); capture.start(); print('ready', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE)
+    assert process.stdout
+    process.stdout.readline()
+    port = transfer(b"hello")
+    while not path.stat().st_size > 1000:  # flushed on time, by itself
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert b"hello" in [data for _, _, _, data in conversation(path, port)]
+
+
+@privileged
+def test_a_full_disk_does_not_stop_the_rest() -> None:
+    capture = best_capture(Path("/dev/full"))
+    capture.start()
+    transfer(PAYLOAD)
+    stats = capture.stop()
+    assert stats.problem == "the capture file is cut: No space left on device"
+
+
+@privileged
+def test_batches_of_a_view() -> None:
+    source = open_source("lo", retire_ms=20)
+    stop = threading.Event()
+    batches = live_batches(source, stop)
+    port = transfer(b"x" * 1000)
+    found: list[tuple[int, int, int, bytes]] = []
+    numbers: list[int] = []
+    for batch in batches:
+        found += segments(batch, port)
+        numbers += range(batch.first_number, batch.first_number + len(batch))
+        assert (np.diff(batch.time_ns) >= 0).all() or len(batch) == 0
+        if len(batch) == 0:
+            stop.set()
+    check_whole(found, port, b"x" * 1000)
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert source.finish().packets == len(numbers)
+    source.close()
+
+
+@privileged
+def test_a_view_ends_at_its_limits() -> None:
+    source = open_source("lo", "tcp", retire_ms=20)
+    transfer(b"x")
+    assert sum(len(batch) for batch in live_batches(source, threading.Event(), packet_limit=3)) == 3
+    assert sum(1 for _ in live_batches(source, threading.Event(), duration_s=0)) == 0
+    source.finish()
+    source.close()
+
+
+@needs_dumpcap
+def test_a_view_by_dumpcap_ends_with_it() -> None:
+    source = ToolSource(tool_command("lo", "tcp"), None)
+    port = transfer(b"x" * 1000)
+    found: list[tuple[int, int, int, bytes]] = []
+    for batch in live_batches(source, threading.Event()):
+        found += segments(batch, port)
+        if sum(1 for _, _, flags, _ in found if flags & 1) == 2:
+            source._process.send_signal(signal.SIGTERM)
+    check_whole(found, port, b"x" * 1000)
+    assert "ended early" in (source.finish().problem or "")
+
+
+@privileged
+def test_a_filter_filters() -> None:
+    source = open_source("any", "tcp[tcpflags] & tcp-syn != 0", retire_ms=20)
+    port = transfer(b"x" * 1000)
+    batches = live_batches(source, threading.Event(), packet_limit=2)
+    flags = [flags for batch in batches for _, _, flags, _ in segments(batch, port)]
+    assert flags == [0x02, 0x12]
+    source.finish()
+    source.close()
+
+
+def test_a_filter_that_does_not_compile_is_a_usage_error() -> None:
+    if live.shutil.which("tcpdump") is None:
+        pytest.skip("needs libpcap")
+    with pytest.raises(ConfigError, match=r"^capture filter 'no such thing': "):
+        compile_filter("no such thing", LinkType.ETHERNET)
+    assert compile_filter(None, LinkType.ETHERNET) == [(6, 0, 0, 262144)]
+
+
+@privileged
+def test_an_unknown_interface_is_named() -> None:
+    with pytest.raises(CaptureError, match="there is no interface 'nosuch0' here; there are: any, "):
+        best_capture(Path(os.devnull), "nosuch0")
+
+
+@privileged
+def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
+    with pytest.raises(CaptureError, match=r"cannot write .*: No such file or directory"):
+        best_capture(tmp_path / "no" / "x.pcapng")
+    assert capture_method() == "packet socket"
+
+
+def no_ring(*_: object) -> Ring:
+    raise PrivilegeError("capturing needs CAP_NET_RAW")
+
+
+def test_without_any_privilege_one_line_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "Ring", no_ring)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PrivilegeError, match=r"sudo trace-go …`, or let dumpcap do it: install it") as caught:
+        best_capture(tmp_path / "x")
+    assert "\n" not in str(caught.value)
+    dumpcap = tmp_path / "dumpcap"
+    dumpcap.write_text("#!/bin/sh\necho 'Capturing on any' >&2\necho 'You do not have permission' >&2\nexit 1\n")
+    dumpcap.chmod(0o755)
+    with pytest.raises(
+        PrivilegeError, match=r"`sudo setcap .*dumpcap` \(dumpcap: You do not have permission\)$"
+    ) as caught:
+        best_capture(tmp_path / "x")
+    assert "\n" not in str(caught.value)
+
+
+def in_network(script: str, *arguments: str) -> None:
+    """Run Python in a new network namespace whose loopback is up; skips where that is not allowed."""
+    flags = ["--net"] if os.geteuid() == 0 else ["--user", "--map-root-user", "--net"]
+    if subprocess.run(["unshare", *flags, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("network namespaces are not allowed here")
+    setup = 'ip link set lo up; exec "$@"'
+    subprocess.run(
+        ["unshare", *flags, "sh", "-c", setup, "sh", sys.executable, "-c", script, *arguments], check=True, timeout=30
+    )
+
+
+VLAN = """
+import socket, subprocess, sys, threading
+from trace_go.capture.live import live_batches, open_source
+for command in (
+    "ip link add a type veth peer name b", "ip link add link b name b.7 type vlan id 7", "ip link add br type bridge",
+    "ip link set b.7 master br", "ip link set a up", "ip link set b up", "ip link set b.7 up", "ip link set br up",
+):
+    subprocess.run(command.split(), check=True)
+raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0); raw.bind(("a", 0))
+source = open_source(sys.argv[1], retire_ms=20)
+mark = b"a packet that nothing else sends"
+raw.send(b"\\xff" * 6 + b"\\x02" + bytes(5) + b"\\x81\\x00\\x00\\x07" + b"\\x88\\xb5" + mark)
+raw.send(b"\\xff" * 6 + b"\\x02" + bytes(5) + b"\\x88\\xb5" + b"last")
+seen = []
+for batch in live_batches(source, threading.Event(), duration_s=10):
+    frames = [batch.data[o : o + c].tobytes() for o, c in zip(batch.offset, batch.captured)]
+    seen += [frame for frame in frames if mark in frame]
+    if any(frame.endswith(b"last") and frame[10:11] != b"\\x04" for frame in frames):
+        break
+"""
+
+
+def test_a_tagged_packet_keeps_its_tag_on_its_interface() -> None:
+    check = "\nassert [frame[12:18] for frame in seen] == [bytes.fromhex('8100000788b5')], seen"
+    in_network(VLAN + check, "b")
+
+
+def test_a_packet_through_vlan_and_bridge_is_seen_once_on_all_interfaces() -> None:
+    """It enters b with a tag, b.7 without, and the bridge, whose sighting alone counts; `a` is the sender's."""
+    check = (
+        "\nimport socket\nnames = [socket.if_indextoname(int.from_bytes(frame[4:8], 'big')) for frame in seen]"
+        "\nassert names == ['br'], names"
+    )
+    in_network(VLAN + check, "any")
+
+
+def test_the_ring_needs_no_more_than_a_namespace() -> None:
+    script = (
+        "import socket, threading\nfrom trace_go.capture.live import open_source\n"
+        "source = open_source('any')\nassert source.finish().method == 'packet socket'"
+    )
+    in_network(script)
