@@ -33,7 +33,7 @@ CAPTURES = {
     "missing-intermediate-tls12": "go mod download",
     "redirect-insecure": "go mod download",
 }
-BUNDLES = ()
+BUNDLES = ("mitm-explicit",)
 PCAP_HEADER_BYTES, RECORD = 24, struct.Struct("<8xI4x")  # the lab's recorder writes little-endian pcap
 INDEX = """\
 # Captures

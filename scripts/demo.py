@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SCENARIO, CAUSE = "mitm-explicit", "interceptor-in-path"
-SHIPPED = "captures/mitm-explicit.pcap"
+SHIPPED = "captures/mitm-explicit.zip"
 KEPT = Path(".lab/demo")
 LAB = [sys.executable, "-m", "lab"]
 TRACE_GO = [sys.executable, "-m", "trace_go"]

@@ -18,7 +18,7 @@ from trace_go.checks.framework import discover
 from trace_go.cli.main import _parser
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLE = "captures/mitm-explicit.pcap"
+EXAMPLE = "captures/mitm-explicit.zip"
 COLUMNS = 100
 PART = re.compile(r"(<!-- (\w+): [^\n]* -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from trace_go import __version__
 from trace_go.capture.files import open_capture
@@ -54,6 +54,8 @@ class Options:
     config: Config = field(default_factory=Config)
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    public_store: TrustStore | None = None
+    """roots of public hosts when they are not Mozilla's"""
     probe_environment: Mapping[str, str] | None = None
     """the environment whose proxies a probe uses; None: do not probe"""
 
@@ -83,7 +85,7 @@ def observe(source: Source, progress: Progress | None = None) -> Observed:
                     engine.add(batch)
                     if progress:
                         progress(name, reader.bytes_read, reader.bytes_total)
-                files.append(reader.describe())
+                files.append(replace(reader.describe(), name=name))
         except CaptureError as error:
             files.append(unreadable(name, str(error)))
         traffic = engine.finish(source.owners)
@@ -105,7 +107,9 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
     plan = settings(account.go_env) if account.go_env else None
     hosts = known_hosts(options.config, plan)
     sightings = [*_seen(traffic, hosts), *_probed(probes, hosts)]
-    judgements = judge_all(sightings, options.store, options.config.interception_cas) if sightings else ()
+    judgements = (
+        judge_all(sightings, options.store, options.config.interception_cas, options.public_store) if sightings else ()
+    )
     requests = build(traffic, account, plan, hosts, judgements)
     case = Case(
         files=observed.files,

@@ -30,7 +30,8 @@ class Traced:
 
     def read(self, *arguments: str) -> tuple[dict[str, Any], int]:
         """The JSON report of `trace-go read` and its exit status."""
-        command = [sys.executable, "-m", "trace_go", "read", "--format", "json", *arguments]
+        site = str(self.folder / "work" / "trace-go.toml")
+        command = [sys.executable, "-m", "trace_go", "read", "--format", "json", "--config", site, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
         assert done.stdout, done.stderr
         return json.loads(done.stdout), done.returncode

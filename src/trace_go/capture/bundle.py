@@ -314,7 +314,7 @@ def _owner(row: Any) -> tuple[Addresses, str]:
 
 def _stats(told: Any) -> CaptureStats:
     return CaptureStats(
-        packets=_maybe(_number, told["packets"]),
+        packets=_number(told["packets"]),
         drops=_maybe(_number, told["drops"]),
         method=_text(told["method"]),
         problem=_maybe(_text, told["problem"]),

@@ -16,6 +16,8 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 from pathlib import Path
 
+from trace_go.capture import netlink
+
 # A TLS connection to a mirror lives for a hundred milliseconds and more; DNS sockets mostly fall through.
 PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.1
 # The pause is at least this many times what the sample took: at most 2 % of one processor.
@@ -25,14 +27,10 @@ TRIES = 3
 # A build with more processes at one time is sampled in part.
 MAX_PROCESSES = 1000
 
-_SOCK_DIAG_BY_FAMILY, _DONE, _ERROR = 20, 3, 2
-_REQUEST, _DUMP = 1, 0x300
+_SOCK_DIAG_BY_FAMILY = 20
 _STATES = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5 | 1 << 8  # ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, CLOSE_WAIT
-_HEADER = struct.Struct("=IHHII")
-_ASK = struct.Struct("=IHHIIBBBBI48x")  # nlmsghdr, inet_diag_req_v2
+_QUESTION = struct.Struct("=BBBBI48x")  # inet_diag_req_v2
 _ANSWER = struct.Struct("=B3x2s2s16s16s12x16xI")  # inet_diag_msg
-_NETLINK_SOCK_DIAG = 4
-_REPLY_BYTES = 1 << 17
 
 
 Addresses = tuple[str, int, str, int]
@@ -122,27 +120,14 @@ def _name(pid: int) -> str:
 
 def _connected() -> Iterator[tuple[int, Addresses]]:
     """(inode, addresses) of the connected sockets of this network namespace; nothing where the kernel does not tell."""
-    with suppress(OSError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
-                flags = _REQUEST | _DUMP
-                ask = _ASK.pack(_ASK.size, _SOCK_DIAG_BY_FAMILY, flags, 0, 0, family, protocol, 0, 0, _STATES)
-                kernel.send(ask)
-                yield from _answers(kernel)
-
-
-def _answers(kernel: socket.socket) -> Iterator[tuple[int, Addresses]]:
-    while True:
-        data = kernel.recv(_REPLY_BYTES)
-        at = 0
-        while at < len(data):
-            length, kind, *_ = _HEADER.unpack_from(data, at)
-            if kind in (_DONE, _ERROR):
-                return
-            family, local_port, remote_port, local, remote, inode = _ANSWER.unpack_from(data, at + _HEADER.size)
-            local_port, remote_port = int.from_bytes(local_port, "big"), int.from_bytes(remote_port, "big")
-            yield inode, (_ip(family, local), local_port, _ip(family, remote), remote_port)
-            at += (length + 3) & ~3
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for protocol in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
+            question = _QUESTION.pack(family, protocol, 0, 0, _STATES)
+            with suppress(OSError):
+                for answer in netlink.dump(netlink.SOCK_DIAG, _SOCK_DIAG_BY_FAMILY, question):
+                    kind, local_port, remote_port, local, remote, inode = _ANSWER.unpack_from(answer)
+                    ports = int.from_bytes(local_port, "big"), int.from_bytes(remote_port, "big")
+                    yield inode, (_ip(kind, local), ports[0], _ip(kind, remote), ports[1])
 
 
 def _ip(family: int, packed: bytes) -> str:

@@ -14,11 +14,11 @@ import select
 import socket
 import struct
 import sys
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from trace_go.capture import netlink
 from trace_go.model.errors import CaptureError, ConfigError, PrivilegeError
 from trace_go.model.packets import I64, U8, Batch, LinkType
 
@@ -30,6 +30,7 @@ SNAP_BYTES = 262144
 _SOL_PACKET, _ADD_MEMBERSHIP, _RX_RING, _STATISTICS, _VERSION = 263, 1, 5, 6, 10
 _TPACKET_V3, _PROMISCUOUS = 2, 1
 _ETH_P_ALL, _SO_ATTACH_FILTER, _SIOCGIFHWADDR = 3, 26, 0x8927
+_RTM_GETLINK, _IFLA_MASTER, _IFINFOMSG = 18, 10, struct.Struct("=4xi8x")
 _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772
 
 _BLOCK_STATUS = 8  # tpacket_block_desc: version, offset_to_priv, then block_status, num_pkts, offset_to_first_pkt, …
@@ -257,15 +258,16 @@ def _once_each() -> list[Instruction]:
 
 
 def _ports() -> list[int]:
-    """Interfaces that belong to a bridge, bond or the like. /sys may show another network namespace: then none."""
+    """Interfaces that belong to a bridge, bond or the like (rtnetlink(7); /sys may show another network namespace)."""
     found = []
-    for index, name in socket.if_nameindex():
-        link = Path("/sys/class/net", name)
-        try:
-            if (link / "master").exists() and int((link / "ifindex").read_text()) == index:
+    for answer in netlink.dump(netlink.ROUTE, _RTM_GETLINK, bytes(_IFINFOMSG.size)):
+        (index,) = _IFINFOMSG.unpack_from(answer)
+        at = _IFINFOMSG.size
+        while at + 4 <= len(answer):
+            size, kind = struct.unpack_from("=HH", answer, at)
+            if kind == _IFLA_MASTER:
                 found.append(index)
-        except (OSError, ValueError):
-            continue
+            at += max((size + 3) & ~3, 4)
     return found
 
 

@@ -6,18 +6,17 @@ Each write hands over whole blocks, so a file that ends early can be read up to 
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import BinaryIO
 
 import numpy as np
 
-from trace_go.capture.pcapng import BYTE_ORDER_MAGIC, EPB, IDB, IF_TSRESOL, ISB, ISB_IFDROP, SHB
+from trace_go.capture.pcapng import BYTE_ORDER_MAGIC, EPB, IDB, IF_TSRESOL, ISB, ISB_IFDROP, SHB, numbers
 from trace_go.model.packets import I64, Batch
 
 SHB_USERAPPL, IF_NAME, ISB_IFRECV = 4, 2, 4
 NANOSECONDS = 9  # if_tsresol
 HEAD_BYTES = 28  # of an enhanced packet block, before the data
-TAIL_BYTES = 7  # behind the data: padding, at most 3, and the block length again
+HEAD = np.dtype((np.void, HEAD_BYTES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,28 +51,23 @@ class PcapngWriter:
 
     def write_many(self, batch: Batch, interface: int | I64 = 0) -> None:
         """All packets of a batch in one write; `interface` may be a column, shape (n,)."""
-        count = len(batch)
-        if not count:
+        if not len(batch):
             return
-        padding = -batch.captured % 4
-        size = HEAD_BYTES + batch.captured + padding + 4
-        words = np.empty((count, HEAD_BYTES // 4), "<u4")
+        size = HEAD_BYTES + batch.captured + -batch.captured % 4 + 4
+        ends = np.cumsum(size)
+        heads = np.empty((len(batch), HEAD_BYTES // 4), "<u4")
         high, low = batch.time_ns >> 32, batch.time_ns & 0xFFFFFFFF
-        for column, value in enumerate((EPB, size, interface, high, low, batch.captured, batch.length)):
-            words[:, column] = value
-        between = np.zeros(
-            (count + 1, TAIL_BYTES + HEAD_BYTES), np.uint8
-        )  # the tail of a packet and the next one's head
-        between[:-1, TAIL_BYTES:] = words.view(np.uint8)
-        between[1:, 3:TAIL_BYTES] = size.astype("<u4")[:, None].view(np.uint8)
-        row = np.arange(count + 1) * between.shape[1]
-        begins = row + np.append(TAIL_BYTES, 3 - padding)
-        ends = row + np.append(np.full(count, between.shape[1]), TAIL_BYTES)
-        frames = map(between.tobytes().__getitem__, map(slice, begins.tolist(), ends.tolist()))
-        first, stops = int(batch.offset.min()), batch.offset + batch.captured
-        data = batch.data[first : stops.max()].tobytes()
-        packets = map(data.__getitem__, map(slice, (batch.offset - first).tolist(), (stops - first).tolist()))
-        self._out.write(b"".join([next(frames), *chain.from_iterable(zip(packets, frames, strict=True))]))
+        for word, column in enumerate((EPB, size, interface, high, low, batch.captured, batch.length)):
+            heads[:, word] = column
+        blocks = np.zeros(ends[-1], np.uint8)
+        np.ndarray((len(blocks) - HEAD_BYTES,), HEAD, blocks, 0, (1,))[ends - size] = heads.view(HEAD).ravel()
+        numbers(blocks, len(blocks) - 4, 0, "<")[ends - 4] = size
+        starts = ends - size + HEAD_BYTES
+        columns = (starts, starts + batch.captured, batch.offset, batch.offset + batch.captured)
+        source, target = batch.data.data, blocks.data
+        for to, to_end, at, at_end in zip(*(column.tolist() for column in columns), strict=True):  # measured fastest
+            target[to:to_end] = source[at:at_end]
+        self._out.write(target)
         self._last_ns = int(batch.time_ns[-1])
 
     def stats(self, drops: int, received: int, interface: int = 0) -> None:

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -15,7 +16,7 @@ from trace_go.model.finding import Severity
 from trace_go.model.report import Report
 from trace_go.pipeline import Options, Progress
 from trace_go.report.escape import clean
-from trace_go.trust.store import choose
+from trace_go.trust.store import choose, file_store
 
 CONFIG_NAME = "trace-go.toml"
 PROGRESS_AFTER_S = 1.0
@@ -34,9 +35,11 @@ def options(arguments: argparse.Namespace, environment: Mapping[str, str], *, pr
     for name in (*arguments.select, *arguments.ignore):
         if name not in known:
             raise ConfigError(f"no check is called {name!r}; `trace-go checks` lists them")
+    site = config(arguments.config)
     return Options(
         store=choose(arguments.trust, environment),
-        config=config(arguments.config),
+        config=site,
+        public_store=file_store(Path(site.public_roots)) if site.public_roots else None,
         select=tuple(arguments.select),
         ignore=tuple(arguments.ignore),
         probe_environment=environment if probe else None,
@@ -55,9 +58,12 @@ def config(path: str | None) -> Config:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from error
     try:
-        return load_config(text)
+        found = load_config(text)
     except ConfigError as error:
         raise ConfigError(f"{file}: {error}") from error
+    if found.public_roots:
+        return replace(found, public_roots=str(file.parent / found.public_roots))
+    return found
 
 
 def write(report: Report, arguments: argparse.Namespace, out: TextIO) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from trace_go import __version__
-from trace_go.capture.live import usable_method
+from trace_go.capture.live import capture_method
 from trace_go.model.errors import TraceGoError
 from trace_go.report.escape import clean
 from trace_go.trust.store import system_store
@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _capture() -> Line:
     try:
-        return Line(what="capture", ok=True, text=f"by {usable_method()}")
+        return Line(what="capture", ok=True, text=f"by {capture_method()}")
     except TraceGoError as error:
         return Line(what="capture", ok=False, text=str(error))
 

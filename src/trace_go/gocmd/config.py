@@ -4,8 +4,11 @@
     sumdbs = ["sum.corp.example"]
     forward-proxies = ["proxy.corp.example:3128"]
     interception-cas = ["Corp TLS Inspection CA"]
+    public-roots = "roots.pem"
 
 Every key is optional. Hosts are names or addresses with an optional port; `*.` stands for every name below.
+public-roots is a PEM file, relative to this one, of the roots that public hosts chain to in a closed network that plays
+them; Mozilla's otherwise.
 Interception CAs are issuer names of the certificates that the site's machine makes (see trust/interceptors.py).
 """
 
@@ -17,7 +20,7 @@ from trace_go.model.errors import ConfigError
 
 _HOST = re.compile(r"(?:\*\.)?[\w-]+(?:\.[\w-]+)*(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\](?::\d{1,5})?", re.ASCII)
 _HOST_KEYS = ("mirrors", "sumdbs", "forward-proxies")
-_KEYS = (*_HOST_KEYS, "interception-cas")
+_KEYS = (*_HOST_KEYS, "interception-cas", "public-roots")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class Config:
     sumdbs: tuple[str, ...] = ()
     forward_proxies: tuple[str, ...] = ()
     interception_cas: tuple[str, ...] = ()
+    public_roots: str | None = None
 
 
 def load_config(text: str) -> Config:
@@ -38,12 +42,17 @@ def load_config(text: str) -> Config:
         place = f"line {_line(text, key)}: {key}"
         if key not in _KEYS:
             raise ConfigError(f"{place} is unknown; the keys are {', '.join(_KEYS)}")
+        if key == "public-roots":
+            if not isinstance(value, str) or not value:
+                raise ConfigError(f"{place} must be the name of a file")
+            continue
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise ConfigError(f"{place} must be a list of strings")
         for item in value if key in _HOST_KEYS else ():
             if not _HOST.fullmatch(item):
                 raise ConfigError(f"{place}: {item!r} is no host; write goproxy.corp.example, without scheme and path")
-    return Config(**{key.replace("-", "_"): tuple(value) for key, value in table.items()})
+    fields = {key.replace("-", "_"): tuple(value) for key, value in table.items() if key != "public-roots"}
+    return Config(**fields, public_roots=table.get("public-roots"))
 
 
 def _line(text: str, key: str) -> int:

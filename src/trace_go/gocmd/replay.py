@@ -44,6 +44,8 @@ class Attempt:
     """1 for the first entry that is asked for this artifact, 2 for the next, …"""
     why: str | None
     """why the next entry was or was not tried; None when it was not needed"""
+    goes_on: bool = False
+    """the outcome makes go ask the next entry"""
 
 
 def route(module: str, settings: GoSettings) -> tuple[ProxyEntry, ...]:
@@ -115,19 +117,19 @@ def _attempt(fetch: Fetch, bases: tuple[str, ...], settings: GoSettings) -> Atte
     entry, following = entries[index], next(iter(entries[index + 1 :]), None)
     # A checksum database is found once by asking each entry whether it is supported; later requests have one place only
     chosen = parts.sumdb is not None and parts.artifact is not Artifact.SUMDB_SUPPORTED
-    why = None
+    goes_on, why = False, None
     if failed and parts.artifact is Artifact.SUMDB_SUPPORTED:
-        why = _explain_supported(entry, following, fetch)
+        goes_on, why = _explain_supported(entry, following, fetch)
     elif failed and not chosen:
-        why = explain_next(entry, following, fetch.status, fetch.error is not None)[1]
-    return Attempt(parts=parts, entry=entry, number=1 if chosen else index + 1, why=why)
+        goes_on, why = explain_next(entry, following, fetch.status, fetch.error is not None)
+    return Attempt(parts=parts, entry=entry, number=1 if chosen else index + 1, why=why, goes_on=goes_on)
 
 
-def _explain_supported(entry: ProxyEntry, following: ProxyEntry | None, fetch: Fetch) -> str:
+def _explain_supported(entry: ProxyEntry, following: ProxyEntry | None, fetch: Fetch) -> tuple[bool, str]:
     if fetch.error is None and fetch.status in NOT_FOUND:
         further = (
             f"{following.url} is asked" if following and "://" in following.url else "the database itself is asked"
         )
-        return f"{fetch.status} is harmless: this entry does not serve the checksum database, {further}"
+        return True, f"{fetch.status} is harmless: this entry does not serve the checksum database, {further}"
     falls_through, why = explain_next(entry, following, fetch.status, fetch.error is not None)
-    return why if falls_through else f"{why}; the checksum database counts as unavailable"
+    return falls_through, why if falls_through else f"{why}; the checksum database counts as unavailable"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from trace_go.gocmd.environment import GoSettings, proxy_for
 from trace_go.gocmd.hosts import HostBook
 from trace_go.gocmd.messages import parse_error
-from trace_go.gocmd.replay import Attempt, attempts
+from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
 from trace_go.model.chain import Judgement
 from trace_go.model.evidence import Confidence, Evidence, Visibility
@@ -30,6 +30,8 @@ from trace_go.wire.secrets import mask_url
 
 _NETWORK_COMMAND = re.compile(r"\b(ls-remote|fetch|clone|pull|identify|checkout|update)\b")
 """VCS commands of the go command that reach the network (cmd/go/internal/modfetch/codehost)"""
+_CLIENT_PREFIX = re.compile(r'^(?:Get|Head) "[^"]*": ')
+"""what net/http puts before an error; the row has the URL already"""
 _SUMDB = frozenset({Artifact.SUMDB_LATEST, Artifact.SUMDB_LOOKUP, Artifact.SUMDB_SUPPORTED, Artifact.SUMDB_TILE})
 
 
@@ -108,12 +110,13 @@ class _Builder:
         found = None
         if fetch.error is not None:
             error = parse_error(fetch.error, fetch.line)
-            found = failure(error.kind if error else "other", fetch.error, error.status if error else None)
-        elif fetch.status is not None and fetch.status >= 400:
+            text = _CLIENT_PREFIX.sub("", fetch.error)
+            found = failure(error.kind if error else "other", text, error.status if error else None)
+        elif fetch.status is not None and fetch.status >= 400 and not _looks_elsewhere(fetch.status, attempt):
             found = failure("status", f"{fetch.status} {fetch.reason}".rstrip(), fetch.status)
         elif not fetch.finished:
             found = failure("response-timeout", "go was still waiting for the answer when it ended")
-        text = f"{fetch.status} {fetch.reason}".rstrip() if fetch.status is not None else (fetch.error or "no answer")
+        said = f"{fetch.status} {fetch.reason}".rstrip() if fetch.status is not None else (fetch.error or "no answer")
         redirects = tuple(dict.fromkeys(item.location for item in exchanges if item.location))
         return _Row(
             url=fetch.url,
@@ -123,7 +126,7 @@ class _Builder:
             failure=found,
             redirects=redirects,
             repeats=max(0, len(exchanges) - 1),
-            evidence=(evidence.log(fetch.line, f"go: {text}"),),
+            evidence=(evidence.log(fetch.line, f"go: {said}"),),
             attempt=attempt,
             remote=next((item.remote for item in exchanges if item.remote), None),
             answered=fetch.status is not None,
@@ -374,6 +377,14 @@ class _Builder:
             else:
                 proof.append(evidence.packet(judgement.packet, text, judgement.file))
         return tuple(proof)
+
+
+def _looks_elsewhere(status: int, attempt: Attempt | None) -> bool:
+    """Whether a 404 or 410 is part of go's search: the next entry follows, or another prefix of the path."""
+    if status not in NOT_FOUND or attempt is None:
+        return False
+    search = (Artifact.LIST, Artifact.LATEST, Artifact.GO_GET, Artifact.SUMDB_SUPPORTED)
+    return attempt.goes_on or (attempt.parts is not None and attempt.parts.artifact in search)
 
 
 def _from_http2(url: str, exchanges: Sequence[Http2Exchange]) -> _Row:

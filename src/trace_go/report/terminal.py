@@ -217,10 +217,10 @@ def _ledger(case: Case, *, verbose: bool) -> list[RenderableType]:
     failures = [request for request in case.requests if request.failed]
     fine = [request for request in case.requests if not request.failed]
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    table.add_column("result", overflow="fold", max_width=22)
+    table.add_column("result", overflow="fold", max_width=18)
     table.add_column("handled by", no_wrap=True)
     table.add_column("request", overflow="fold", ratio=1)
-    table.add_column("host", overflow="fold", max_width=36)
+    table.add_column("host", overflow="fold", max_width=24)
     table.add_column("time", justify="right", no_wrap=True)
     shown = failures if verbose else failures[:MAX_FAILURES]
     for request in shown:

@@ -43,8 +43,9 @@ def find(case: Case) -> Iterator[Finding]:
     groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for request in case.requests:
         asked_mirror = request.hops and request.hops[-1].role is Role.MIRROR and request.module
-        if asked_mirror and request.failure and request.attempt == 1 and _went_direct(request.module or "", origins):
-            reason = "not-found" if request.status in _NOT_FOUND else request.failure.kind
+        turned_away = request.failure or request.status in _NOT_FOUND
+        if asked_mirror and turned_away and _went_direct(request.module or "", origins):
+            reason = request.failure.kind if request.failure else "not-found"
             groups[target(request), reason].append(request)
     for (host, reason), requests in groups.items():
         modules = sorted(

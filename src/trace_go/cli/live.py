@@ -1,0 +1,127 @@
+"""`trace-go live -i IFACE`: watch an interface with a view that updates; ctrl-C, a limit or a time ends with the report."""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from trace_go.capture.live import CaptureStats, live_batches, open_source
+from trace_go.cli import common
+from trace_go.flows.engine import Engine
+from trace_go.gocmd.config import Config
+from trace_go.gocmd.hosts import HostBook
+from trace_go.model.errors import ConfigError
+from trace_go.model.flow import Flow
+from trace_go.model.report import CaptureFile
+from trace_go.paths.index import of_go_world
+from trace_go.pipeline import Observed, Source, judge, known_hosts, name_client
+from trace_go.report.escape import clean
+
+RETIRE_MS = 100
+VIEW_S = 1.0
+"""between two views, or ten times what the last one cost"""
+VIEW_ROWS = 12
+
+
+def main(arguments: argparse.Namespace) -> int:
+    if arguments.count is not None and arguments.count < 1:
+        raise ConfigError("--count takes a number of packets from 1 up")
+    if arguments.duration is not None and not arguments.duration > 0:
+        raise ConfigError("--duration takes seconds above 0")
+    options = common.options(arguments, os.environ, probe=False)
+    stop = threading.Event()
+    counter = _Counter()
+    engine = Engine(name_client)
+    kept = Path(arguments.write) if arguments.write else None
+    source = open_source(arguments.interface, arguments.filter, out=kept, retire_ms=RETIRE_MS)
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with ExitStack() as stack:
+            view = stack.enter_context(_View(options.config)) if sys.stderr.isatty() else None
+            for batch in live_batches(source, stop, duration_s=arguments.duration, packet_limit=arguments.count):
+                engine.add(batch)
+                if len(batch):
+                    counter.add(int(batch.captured.sum()), len(batch), int(batch.time_ns[0]), int(batch.time_ns[-1]))
+                if view:
+                    view.show(engine, counter)
+        stats = source.finish()
+    finally:
+        source.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    observed = Observed(files=(counter.file(arguments.interface, stats),), traffic=engine.finish())
+    report = judge(Source(), observed, options, ())
+    common.write(report, arguments, sys.stdout)
+    return common.status(report, arguments.fail_on)
+
+
+class _Counter:
+    """What the report says of the live source."""
+
+    def __init__(self) -> None:
+        self.packets = self.bytes = self.first_ns = self.last_ns = 0
+
+    def add(self, size: int, packets: int, first_ns: int, last_ns: int) -> None:
+        self.packets += packets
+        self.bytes += size
+        self.first_ns = self.first_ns or first_ns
+        self.last_ns = last_ns
+
+    def file(self, interface: str, stats: CaptureStats) -> CaptureFile:
+        return CaptureFile(
+            name=f"live capture of {interface}",
+            format=stats.method,
+            link_types=(),
+            packets=self.packets,
+            bytes=self.bytes,
+            first_ns=self.first_ns,
+            last_ns=self.last_ns,
+            truncated_packets=0,
+            drops=stats.drops,
+            problem=stats.problem,
+        )
+
+
+class _View:
+    """The latest connections of go, drawn over and over on standard error."""
+
+    def __init__(self, config: Config) -> None:
+        self._hosts: HostBook = known_hosts(config, None)
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        self._next = 0.0
+
+    def __enter__(self) -> "_View":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, engine: Engine, counter: _Counter) -> None:
+        begun = time.monotonic()
+        if begun < self._next:
+            return
+        flows = engine.finish().flows
+        rows = [flow for flow in flows if of_go_world(flow, self._hosts)][-VIEW_ROWS:]
+        table = Table(title=f"{counter.packets:,} packets, {len(flows):,} flows; ctrl-C for the report", box=None)
+        for name in ("host", "server", "client", "outcome", "TLS"):
+            table.add_column(name)
+        for flow in rows:
+            table.add_row(*(Text(clean(cell, 60)) for cell in _cells(flow)))
+        self._live.update(table, refresh=True)
+        self._next = time.monotonic() + max(VIEW_S, 10 * (time.monotonic() - begun))
+
+
+def _cells(flow: Flow) -> tuple[str, str, str, str, str]:
+    client = (flow.tls.client if flow.tls else "") or flow.protocol
+    took = f"{flow.tls_s * 1000:.0f} ms" if flow.tls_s is not None else ""
+    return flow.name or "", f"{flow.server.ip}:{flow.server.port}", client, flow.outcome.value, took
