@@ -24,7 +24,7 @@ def main() -> int:
     os.environ["PYTHONPATH"] = "tests"
     checked = subprocess.run([*LAB, "check"], capture_output=True, text=True, check=False)
     if checked.returncode:
-        print(f"demo: {checked.stderr.strip()}; showing a capture that the lab made", file=sys.stderr)
+        print(f"demo: {last_line(checked.stderr)}; showing a capture that the lab made", file=sys.stderr)
         print(f"$ trace-go read {SHIPPED}", flush=True)
         return 0 if subprocess.run([*TRACE_GO, "read", SHIPPED], check=False).returncode in (0, 1) else 1
     shutil.rmtree(KEPT, ignore_errors=True)
@@ -35,10 +35,14 @@ def main() -> int:
     read = subprocess.run(again, capture_output=True, text=True, check=False)
     causes = json.loads(read.stdout)["verdict"]["causes"] if read.stdout else []
     if not causes or causes[0].partition(":")[0] != CAUSE:
-        print(f"demo: the cause should be {CAUSE}, found {causes or read.stderr.strip()}", file=sys.stderr)
+        print(f"demo: the cause should be {CAUSE}, found {causes or last_line(read.stderr)}", file=sys.stderr)
         return 1
     print(f"\nThe run is kept: trace-go read {KEPT}/run.zip; the servers' own account is in {KEPT}/served.jsonl.")
     return 0
+
+
+def last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import captures
-
 from trace_go.checks.framework import discover
 from trace_go.cli.main import _parser
 
@@ -61,7 +60,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 def generated(text: str) -> str:
     parts: dict[str, Callable[[], str]] = {"example": example, "checks": checks, "options": options}
-    return PART.sub(lambda match: f"{match[1]}{parts[match[2]]()}\n{match[3]}", text)
+    return PART.sub(lambda match: f"{match[1]}\n{parts[match[2]]()}\n\n{match[3]}", text)
 
 
 def main() -> int:

@@ -136,7 +136,9 @@ def selected(check_id: str, options: Options) -> bool:
 
 
 def known_hosts(config: Config, plan: GoSettings | None) -> HostBook:
-    return load_hosts(config, plan.proxies if plan else (), plan.sumdb if plan else None)
+    if plan is None:
+        return load_hosts(config)
+    return load_hosts(config, plan.proxies, plan.sumdb, plan.sumdb_url)
 
 
 def name_client(hello: ClientHello) -> str:

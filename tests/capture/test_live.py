@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -62,8 +63,17 @@ def transfer(payload: bytes) -> int:
     return port
 
 
-def segments(batch: Batch, port: int) -> Iterator[tuple[int, int, int, bytes]]:
-    """(source port, sequence number, flags, payload) of TCP over IPv4 to or from `port`."""
+class Segment(NamedTuple):
+    packet: bytes
+    """from the IP header on"""
+    source: int
+    sequence: int
+    flags: int
+    data: bytes
+
+
+def segments(batch: Batch, port: int) -> Iterator[Segment]:
+    """TCP over IPv4 to or from `port`."""
     header = {LinkType.LINUX_SLL2: 20, LinkType.LINUX_SLL: 16, LinkType.ETHERNET: 14}
     for offset, captured, linktype in zip(batch.offset, batch.captured, batch.linktype, strict=True):
         packet = batch.data[offset + header[linktype] : offset + captured].tobytes()
@@ -73,10 +83,10 @@ def segments(batch: Batch, port: int) -> Iterator[tuple[int, int, int, bytes]]:
         tcp = packet[20:total]
         ports = int.from_bytes(tcp[:2], "big"), int.from_bytes(tcp[2:4], "big")
         if port in ports:
-            yield ports[0], int.from_bytes(tcp[4:8], "big"), tcp[13], tcp[tcp[12] >> 4 << 2 :]
+            yield Segment(packet, ports[0], int.from_bytes(tcp[4:8], "big"), tcp[13], tcp[tcp[12] >> 4 << 2 :])
 
 
-def conversation(path: Path, port: int) -> list[tuple[int, int, int, bytes]]:
+def conversation(path: Path, port: int) -> list[Segment]:
     with open_capture(str(path)) as reader:
         found = [segment for batch in reader.batches() for segment in segments(batch, port)]
         assert reader.describe().problem is None
@@ -84,14 +94,17 @@ def conversation(path: Path, port: int) -> list[tuple[int, int, int, bytes]]:
     return found
 
 
-def check_whole(found: list[tuple[int, int, int, bytes]], port: int, payload: bytes) -> None:
-    """Each segment once, from SYN to the FINs of both sides, and all the bytes."""
-    up = {sequence: data for source, sequence, _, data in found if source != port and data}
-    assert b"".join(data for _, data in sorted(up.items())) == payload
-    syns = [source == port for source, _, flags, _ in found if flags & 2]
-    assert syns == [False, True], "one SYN and one SYN-ACK, none twice"
-    assert {source == port for source, _, flags, _ in found if flags & 1} == {False, True}, "a FIN of each side"
-    assert sum(len(data) for _, _, _, data in found) == len(payload)
+def check_whole(found: list[Segment], port: int, payload: bytes) -> None:
+    """Each packet once, from SYN to the FINs of both sides, and all the bytes."""
+    assert len({segment.packet for segment in found}) == len(found), "seen twice (a retransmission has its own IP id)"
+    assert [segment.source == port for segment in found if segment.flags & 2] == [False, True]
+    assert {segment.source == port for segment in found if segment.flags & 1} == {False, True}
+    begin = next(segment.sequence for segment in found if segment.flags & 2) + 1
+    received = bytearray(len(payload))
+    for segment in (segment for segment in found if segment.source != port and segment.data):
+        at = (segment.sequence - begin) % (1 << 32)
+        received[at : at + len(segment.data)] = segment.data
+    assert received == payload
 
 
 PAYLOAD = os.urandom(3_000_000)
@@ -117,7 +130,7 @@ def test_a_connection_is_there_once_and_whole(tmp_path: Path, interface: str) ->
 @needs_dumpcap
 def test_a_connection_is_there_by_dumpcap(tmp_path: Path) -> None:
     path = tmp_path / "x.pcapng"
-    capture = Capture(ToolSource(tool_command("any", "tcp"), path.open("wb")))
+    capture = Capture(lambda: ToolSource(tool_command("any", "tcp"), path.open("wb")))
     capture.start()
     port = transfer(PAYLOAD)
     stats = capture.stop()
@@ -132,7 +145,7 @@ def test_a_connection_is_there_by_tcpdump(tmp_path: Path, monkeypatch: pytest.Mo
     which = shutil.which
     monkeypatch.setattr(shutil, "which", lambda name: None if name == "dumpcap" else which(name))
     path = tmp_path / "x.pcap"
-    capture = Capture(ToolSource(tool_command("lo", "tcp"), path.open("wb")))
+    capture = Capture(lambda: ToolSource(tool_command("lo", "tcp"), path.open("wb")))
     capture.start()
     port = transfer(b"some words")
     stats = capture.stop()
@@ -151,11 +164,11 @@ def test_a_killed_run_leaves_a_readable_capture(tmp_path: Path) -> None:
     assert process.stdout
     process.stdout.readline()
     port = transfer(b"hello")
-    while not path.stat().st_size > 1000:  # flushed on time, by itself
+    while b"hello" not in path.read_bytes():  # it comes by itself
         assert process.poll() is None
     process.kill()
     process.communicate()
-    assert b"hello" in [data for _, _, _, data in conversation(path, port)]
+    assert b"hello" in [segment.data for segment in conversation(path, port)]
 
 
 @privileged
@@ -173,7 +186,7 @@ def test_batches_of_a_view() -> None:
     stop = threading.Event()
     batches = live_batches(source, stop)
     port = transfer(b"x" * 1000)
-    found: list[tuple[int, int, int, bytes]] = []
+    found: list[Segment] = []
     numbers: list[int] = []
     for batch in batches:
         found += segments(batch, port)
@@ -191,7 +204,8 @@ def test_batches_of_a_view() -> None:
 def test_a_view_ends_at_its_limits() -> None:
     source = open_source("lo", "tcp", retire_ms=20)
     transfer(b"x")
-    assert sum(len(batch) for batch in live_batches(source, threading.Event(), packet_limit=3)) == 3
+    batches = list(live_batches(source, threading.Event(), packet_limit=3))
+    assert sum(map(len, batches)) == 3
     assert sum(1 for _ in live_batches(source, threading.Event(), duration_s=0)) == 0
     source.finish()
     source.close()
@@ -201,10 +215,10 @@ def test_a_view_ends_at_its_limits() -> None:
 def test_a_view_by_dumpcap_ends_with_it() -> None:
     source = ToolSource(tool_command("lo", "tcp"), None)
     port = transfer(b"x" * 1000)
-    found: list[tuple[int, int, int, bytes]] = []
+    found: list[Segment] = []
     for batch in live_batches(source, threading.Event()):
         found += segments(batch, port)
-        if sum(1 for _, _, flags, _ in found if flags & 1) == 2:
+        if sum(segment.flags & 1 for segment in found) == 2:
             source._process.send_signal(signal.SIGTERM)
     check_whole(found, port, b"x" * 1000)
     assert "ended early" in (source.finish().problem or "")
@@ -215,14 +229,14 @@ def test_a_filter_filters() -> None:
     source = open_source("any", "tcp[tcpflags] & tcp-syn != 0", retire_ms=20)
     port = transfer(b"x" * 1000)
     batches = live_batches(source, threading.Event(), packet_limit=2)
-    flags = [flags for batch in batches for _, _, flags, _ in segments(batch, port)]
+    flags = [segment.flags for batch in batches for segment in segments(batch, port)]
     assert flags == [0x02, 0x12]
     source.finish()
     source.close()
 
 
 def test_a_filter_that_does_not_compile_is_a_usage_error() -> None:
-    if live.shutil.which("tcpdump") is None:
+    if shutil.which("tcpdump") is None:
         pytest.skip("needs libpcap")
     with pytest.raises(ConfigError, match=r"^capture filter 'no such thing': "):
         compile_filter("no such thing", LinkType.ETHERNET)
@@ -232,13 +246,13 @@ def test_a_filter_that_does_not_compile_is_a_usage_error() -> None:
 @privileged
 def test_an_unknown_interface_is_named() -> None:
     with pytest.raises(CaptureError, match="there is no interface 'nosuch0' here; there are: any, "):
-        best_capture(Path(os.devnull), "nosuch0")
+        best_capture(Path(os.devnull), "nosuch0").start()
 
 
 @privileged
 def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(CaptureError, match=r"cannot write .*: No such file or directory"):
-        best_capture(tmp_path / "no" / "x.pcapng")
+        best_capture(tmp_path / "no" / "x.pcapng").start()
     assert capture_method() == "packet socket"
 
 
@@ -250,7 +264,7 @@ def test_without_any_privilege_one_line_says_how(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(live, "Ring", no_ring)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PrivilegeError, match=r"sudo trace-go …`, or let dumpcap do it: install it") as caught:
-        best_capture(tmp_path / "x")
+        best_capture(tmp_path / "x").start()
     assert "\n" not in str(caught.value)
     dumpcap = tmp_path / "dumpcap"
     dumpcap.write_text("#!/bin/sh\necho 'Capturing on any' >&2\necho 'You do not have permission' >&2\nexit 1\n")
@@ -258,7 +272,7 @@ def test_without_any_privilege_one_line_says_how(tmp_path: Path, monkeypatch: py
     with pytest.raises(
         PrivilegeError, match=r"`sudo setcap .*dumpcap` \(dumpcap: You do not have permission\)$"
     ) as caught:
-        best_capture(tmp_path / "x")
+        best_capture(tmp_path / "x").start()
     assert "\n" not in str(caught.value)
 
 

@@ -4,12 +4,14 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -58,9 +60,10 @@ def test_exit_status_is_the_shells(tmp_path: Path, argv: list[str], result: str)
 
 def test_streams_environment_and_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    script = r'cat; echo "$EXTRA"; printf "# get x\nshown\n\377raw\n# last" >&2'
+    script = r'cat; echo "$EXTRA"; echo $$; printf "# get x\nshown\n\377raw\n# last" >&2'
     done, result = traced(log, "sh", "-c", script, input=b"typed")
-    assert (done.stdout, done.stderr, result) == (b"typedyes\n", b"shown\n\xffraw\n", "0 None")
+    pid = Path(f"{log}.pid").read_bytes()
+    assert (done.stdout, done.stderr, result) == (b"typedyes\n" + pid + b"\n", b"shown\n\xffraw\n", "0 None")
     assert log.read_bytes() == b"# get x\nshown\n\xffraw\n# last"
     assert log.stat().st_mode & 0o777 == 0o600
 
@@ -70,7 +73,8 @@ def test_a_prompt_appears_before_its_line_ends(tmp_path: Path) -> None:
     process = subprocess.Popen(
         driver(tmp_path / "log", "sh", "-c", script), stdin=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
     )
-    assert process.stdin and process.stderr
+    assert process.stdin
+    assert process.stderr
     assert process.stderr.read(10) == b"Password: "  # would hang if it waited for the newline
     process.stdin.write(b"secret\n")
     assert process.stderr.read() == b" ok\n"
@@ -115,14 +119,15 @@ def test_signals_to_the_tracer_reach_the_command(tmp_path: Path, number: signal.
 
 
 def test_ignored_signals_stay_ignored(tmp_path: Path) -> None:
-    check = "import signal; print(signal.getsignal(signal.SIGHUP) == signal.SIG_IGN, signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN)"
+    names = ("SIGHUP", "SIGPIPE")  # Python itself ignores SIGPIPE
+    check = f"import signal; print(*(signal.getsignal(getattr(signal, name)) == signal.SIG_IGN for name in {names}))"
     done = subprocess.run(
         ["nohup", *driver(tmp_path / "log", sys.executable, "-S", "-c", check)],
         capture_output=True,
         check=True,
         timeout=20,
     )
-    assert done.stdout.split() == [b"True", b"True"]  # Python itself ignores SIGPIPE
+    assert done.stdout.split() == [b"True", b"True"]
 
 
 class Terminal:
@@ -200,7 +205,7 @@ def test_ctrl_c_ends_the_command_and_not_the_tracer(tmp_path: Path, terminal: Ca
     script = (
         "import signal, sys, time\ncount = []\n"
         "signal.signal(signal.SIGINT, lambda *_: count.append(1))\n"
-        "print('ready', flush=True)\nsignal.pause()\n"
+        "print('ready', flush=True)\nwhile not count: signal.sigtimedwait([], 0.01)\n"
         "signal.sigtimedwait([signal.SIGUSR2], 0.3)\n"  # time for a second one, which must not come
         "print('interrupts', len(count), flush=True); sys.exit(9)"
     )
@@ -213,17 +218,26 @@ def test_ctrl_c_ends_the_command_and_not_the_tracer(tmp_path: Path, terminal: Ca
 
 
 def test_ctrl_z_stops_and_continues_both(tmp_path: Path, terminal: Callable[[list[str]], Terminal]) -> None:
-    command = driver(tmp_path / "log", "sh", "-c", "echo ready; read line; echo got $line")
+    go_on = tmp_path / "go-on"
+    script = (
+        "import os, signal\nprint('pid', os.getpid(), 'ready', flush=True)\n"
+        f"while not os.path.exists('{go_on}'): signal.sigtimedwait([], 0.01)\n"
+        "print('done')"
+    )
+    command = driver(tmp_path / "log", sys.executable, "-c", script)
+    (tmp_path / "go.sh").write_text("exec " + shlex.join(command))
     shell = terminal(["bash", "--norc", "--noediting", "-i"])
-    os.write(shell.master, b"stty -echo; PS1=; set -m\n")
-    (tmp_path / "go.sh").write_text("#!/bin/sh\nexec " + " ".join(f"'{part}'" for part in command) + "\n")
-    os.write(shell.master, f"sh {tmp_path / 'go.sh'}\n".encode())
-    shell.until(b"ready")
+    os.write(shell.master, f"stty -echo; sh {tmp_path / 'go.sh'}\n".encode())
+    pid = shell.until(b"ready").split(b"pid ")[1].split()[0].decode()
     os.write(shell.master, b"\x1a")
     shell.until(b"Stopped")
+    state = Path("/proc", pid, "stat")
+    deadline = time.monotonic() + 10
+    while state.read_text().rpartition(")")[2].split()[0] != "T":
+        assert time.monotonic() < deadline
     os.write(shell.master, b"fg\n")
-    os.write(shell.master, b"word\n")
-    shell.until(b"got word")
+    go_on.touch()
+    shell.until(b"done")
     os.write(shell.master, b"exit\n")
     shell.wait()
     assert (tmp_path / "log.result").read_text() == "0 None\n"
@@ -254,7 +268,7 @@ def test_gate_shows_the_same_however_the_bytes_arrive(lines: list[bytes], cuts: 
     data = b"\n".join(lines) + (b"\n" if ended else b"")
     gate = LineGate(no_comment)
     bounds = [0, *sorted(cuts), len(data)]
-    shown = b"".join(gate.feed(data[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)) + gate.end()
+    shown = b"".join(gate.feed(data[a:b]) for a, b in pairwise(bounds)) + gate.end()
     kept = [line for line in re.findall(rb"[^\n]*\n|[^\n]+$", data) if not line.startswith(b"#")]
     assert shown == b"".join(kept)
 
@@ -275,7 +289,12 @@ def test_a_line_once_shown_in_part_is_shown_to_its_end() -> None:
 
 def test_an_endless_line_is_passed_through_and_not_stored() -> None:
     sizes: list[int] = []
-    gate = LineGate(lambda line: bool(sizes.append(len(line))))
+
+    def measure(line: str) -> bool:
+        sizes.append(len(line))
+        return False
+
+    gate = LineGate(measure)
     shown = sum(len(gate.feed(b"x" * 100_000)) for _ in range(30)) + len(gate.feed(b"\n"))
     assert shown == 3_000_001
     assert sizes == [MAX_LINE_BYTES]
@@ -318,7 +337,9 @@ def test_go_env_says_why_it_knows_nothing(tmp_path: Path, script: str, note: str
 
 
 def test_go_env_of_an_old_go_has_no_changes(tmp_path: Path) -> None:
-    script = """[ "$2" = -changed ] && exit 2; [ "$2" = GOTOOLCHAIN ] && echo go1.22.1 || echo '{"GOPROXY": "direct", "N": 1}'"""
+    script = (
+        """case $2 in -changed) exit 2;; GOTOOLCHAIN) echo go1.22.1;; *) echo '{"GOPROXY": "direct", "N": 1}';; esac"""
+    )
     told = go_env(fake_go(tmp_path, script), None, tmp_path)
     assert told.values == {"GOPROXY": "direct", "GOTOOLCHAIN": "go1.22.1"}
     assert told.changed == ("GOTOOLCHAIN",)

@@ -54,7 +54,9 @@ def test_other_lines_are_no_errors(line: str) -> None:
 
 
 def test_the_servers_words_do_not_make_the_kind() -> None:
-    text = "go: a.test/m@v1.0.0: reading https://m.test/x: 403 Forbidden\n\tserver response: unexpected EOF, no such host"
+    text = (
+        "go: a.test/m@v1.0.0: reading https://m.test/x: 403 Forbidden\n\tserver response: unexpected EOF, no such host"
+    )
     assert error_kind(text) == ("status", 403)
 
 

@@ -268,7 +268,7 @@ class Reader:
 
     def _choose_decoder(self, file: int) -> Decoder:
         head, unpacked = self._head, " when unpacked" if self._source.packing else ""
-        if is_capture(head) and len(head) >= PcapDecoder.header_bytes:
+        if _is_unpacked_capture(head) and len(head) >= PcapDecoder.header_bytes:
             return PcapDecoder(file, head) if head[:4] in PCAP_MAGICS else PcapngDecoder(file)
         if self._source.trouble:
             raise CaptureError(f"{self._name}: {self._source.trouble} before any packet; get the file again")
@@ -287,6 +287,10 @@ def is_capture(head: bytes) -> bool:
     if head.startswith(GZIP_MAGIC):
         with contextlib.suppress(zlib.error):
             head = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
+    return _is_unpacked_capture(head)
+
+
+def _is_unpacked_capture(head: bytes) -> bool:
     return head[:4] in PCAP_MAGICS or (head[:4] == SECTION_START and head[8:12] in BYTE_ORDERS)
 
 

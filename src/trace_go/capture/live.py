@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,35 +81,54 @@ class Source(Protocol):
 class Capture:
     """A capture into a file beside a running command: between `start` and `stop` it misses only what `drops` counts."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._stop_at = float("inf")
-        self._done = threading.Event()
+    def __init__(self, open_: Callable[[], Source]) -> None:
+        """Begins at once, in a thread: the kernel takes some 20 ms, in which the caller has other things to do."""
+        self._source: Source | None = None
+        self._error: Exception | None = None
         self._stats: CaptureStats | None = None
+        self._opened, self._done = threading.Event(), threading.Event()
+        self._stop_at = float("inf")
+        threading.Thread(target=self._work, args=(open_,), name="capture", daemon=True).start()
 
     def start(self) -> None:
-        threading.Thread(target=self._work, name="capture", daemon=True).start()
+        """Returns when packets are taken in. Raises what opening raised."""
+        self._opened.wait()
+        if self._error is not None:
+            raise self._error
 
     def stop(self) -> CaptureStats:
         """Take in what is still on its way and end the file."""
+        assert self._source is not None
         self._stop_at = time.monotonic() + self._source.longest_drain_s
         self._done.wait()
         assert self._stats is not None
         return self._stats
 
-    def _work(self) -> None:
+    def _work(self, open_: Callable[[], Source]) -> None:
+        try:
+            self._source = source = open_()
+        except Exception as error:  # noqa: BLE001 -- `start` raises it
+            self._error = error
+            return
+        finally:
+            self._opened.set()
+        try:
+            self._drain(source)
+            self._stats = source.finish()
+        finally:
+            self._done.set()
+        source.close()
+
+    def _drain(self, source: Source) -> None:
         quiet, stopping = False, False
         while not (stopping and (quiet or time.monotonic() >= self._stop_at)):
             stopping = self._stop_at < float("inf")  # before reading: only a pause that began after `stop` counts
-            quiet = self._source.read(self._source.quiet_s) is None
-        self._stats = self._source.finish()
-        self._done.set()
-        self._source.close()
+            quiet = source.read(source.quiet_s) is None
 
 
 def best_capture(out: Path, interface: str = "any", bpf: str | None = None) -> Capture:
-    """Raises as open_source does. Packets are taken in from now on, up to the size of the buffer before `start`."""
-    return Capture(open_source(interface, bpf, out=out))
+    """Begin a capture into `out`; its `start` raises as open_source does."""
+    return Capture(lambda: open_source(interface, bpf, out=out))
 
 
 def live_batches(

@@ -195,7 +195,7 @@ class PcapngDecoder(Decoder):
 
     def __init__(self, file: int) -> None:
         super().__init__(file)
-        self._order = ""
+        self._order = "<"
         self._order_changes = 0
         self._interfaces = [(NO_LINK, 0, MICROSECONDS, 0)]
         """link type, snap length, if_tsresol, offset in ns; the first is that of rows without a packet"""
@@ -296,8 +296,9 @@ class PcapngDecoder(Decoder):
         for value in np.unique(table[:, 2]).tolist():
             rows = resolution == value
             time_ns[rows] = np.maximum(nanoseconds(ticks[rows], value) + offset_ns[rows], 0)
-        time_ns[(kind[:count] != EPB) & (kind[:count] != PB)] = 0  # the others have no time
-        offset = at + np.where(kind == SPB, 12, 28)
+        full = (kind == EPB) | (kind == PB)  # the others have no time and a shorter header
+        time_ns[~full[:count]] = 0
+        offset = at + np.where(full, 28, 12)
         return offset[:count], captured[:count], length[:count], time_ns, linktype
 
     def _index(self, heads: U32, begins: I64) -> I64:

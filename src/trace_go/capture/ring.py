@@ -14,6 +14,7 @@ import select
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -130,9 +131,10 @@ class Ring:
         return self._drops
 
     def close(self) -> None:
-        """Takes some milliseconds: the kernel waits until no processor uses the socket. Batches must be gone."""
+        """Takes some milliseconds: the kernel waits until no processor uses the socket."""
         self._bytes = np.empty(0, np.uint8)
-        self._memory.close()
+        with suppress(BufferError):  # the last batch is still there: the memory goes with it
+            self._memory.close()
         self._socket.close()
 
     def _columns(self, begin: int, at: int, count: int) -> Batch:

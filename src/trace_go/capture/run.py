@@ -28,6 +28,8 @@ if sys.platform != "win32":
 
 # go writes each line with one write(2): a line that is still unfinished after this long is a prompt or a progress bar.
 PARTIAL_LINE_S = 0.05
+# Not noticed by a reader; two hundred wake-ups a second at most.
+GATHER_S = 0.005
 # What a daemon left behind may still say. The command's own last words are in the pipe when it exits.
 AFTER_EXIT_S = 0.2
 # http2debug writes about 11 kB per request: enough for 10,000 requests.
@@ -281,6 +283,8 @@ class _Relay:
                 shown = _write_all(self._gate.feed(chunk) if chunk else self._gate.end())
                 if not chunk or not shown:
                     watched.remove(channel.read_end)
+                else:  # let more come together: being woken for each line would slow the command
+                    select.select([exited] if exited in watched else [], [], [], GATHER_S)
                 if not shown:
                     channel.close_read_end()  # nobody reads our stderr any more: the command shall learn it too
             elif time.monotonic() >= release_at:

@@ -1,4 +1,4 @@
-"""`trace-go live -i IFACE`: watch an interface with a view that updates; ctrl-C, a limit or a time ends with the report."""
+"""`trace-go live -i IFACE`: watch an interface, with a view that updates; ctrl-C or a limit ends with the report."""
 
 import argparse
 import os

@@ -2,10 +2,12 @@
 
 A conversation has two sides, numbered like the table's endpoints; which one is the client may change when the first bytes
 show that the guess from the packets was wrong. Only the head is read: as soon as a reader has nothing more to tell, its
-side closes and the engine stops handing it segments.
+side closes and the engine stops handing it segments. An event belongs to the packet that made its bytes readable.
 """
 
-from collections.abc import Callable
+from collections import deque
+from dataclasses import replace
+from typing import TypeAlias
 
 from trace_go.flows.tls_tracker import TlsTracker
 from trace_go.model.dns import DnsMessage
@@ -18,131 +20,148 @@ from trace_go.wire.tls_stream import TlsReader, looks_like_tls
 
 MAX_PENDING = 256 * 1024
 """out-of-order bytes kept per side; twice the largest receive window that a handshake flight needs"""
+MAX_PIECES = 512
+"""out-of-order segments kept per side; 256 KiB of 512-byte segments"""
 MAX_SNIFF = 16
 """bytes that decide what a side speaks"""
 MAX_EXCHANGES = 20_000
 """HTTP exchanges kept per conversation; a module download of 5,000 modules makes 15,000"""
 MAX_DNS_MESSAGES = 10_000
+"""DNS messages read per conversation"""
+END = 1 << 60
+"""a stream position that no stream reaches: the body until then is not needed"""
 
-DnsSink = Callable[[DnsMessage, bool, int, int], None]
-"""(message, from client, packet number, time ns)"""
+Reader: TypeAlias = TlsReader | http1.RequestReader | http1.ResponseReader
 
 
 class Side:
     """One direction: reassembly state, and the reader that its bytes go to."""
 
-    __slots__ = ("buffer", "gap", "open", "pending", "pending_bytes", "position", "reader", "speaks")
+    __slots__ = ("buffer", "lost", "open", "pending", "position", "reader", "speaks")
 
     def __init__(self) -> None:
         self.position = 0
         self.open = True
-        self.gap = False
-        self.pending: dict[int, tuple[bytes, int, int]] = {}
-        self.pending_bytes = 0
+        self.lost = False
+        """bytes are missing for good"""
+        self.pending: dict[int, tuple[bytes, int]] = {}
+        """offset → bytes captured, length on the wire; segments ahead of the position, not overlapping"""
         self.buffer = b""
-        self.reader: TlsReader | http1.RequestReader | http1.ResponseReader | None = None
+        self.reader: Reader | None = None
         self.speaks = ""
+
+    @property
+    def gap(self) -> bool:
+        """Bytes are missing, as far as the capture goes."""
+        return self.lost or (self.open and bool(self.pending))
 
     def close(self) -> None:
         self.open = False
         self.pending.clear()
         self.buffer = b""
 
+    def lose(self) -> None:
+        self.lost = True
+        self.close()
+
+    def keep(self, offset: int, data: bytes, length: int) -> None:
+        """Put a segment aside, less what is read or what an earlier segment brought."""
+        at, end = max(offset, self.position), offset + length
+        for start, (_, size) in sorted(self.pending.items()):
+            if start >= end:
+                break
+            if start > at:
+                self.pending[at] = (data[at - offset : start - offset], start - at)
+            at = max(at, start + size)
+        if at < end:
+            self.pending[at] = (data[at - offset : length], end - at)
+        if len(self.pending) > MAX_PIECES or sum(len(piece) for piece, _ in self.pending.values()) > MAX_PENDING:
+            self.lose()
+
 
 class Conversation:
-    __slots__ = ("client", "dns_count", "dns_sink", "exchanges", "is_dns", "open_requests", "protocol", "sides", "tls", "tunnel")
+    __slots__ = (
+        "client", "dns", "dns_count", "exchanges", "is_dns", "open_requests", "protocol", "sides", "tls", "tunnel"
+    )  # fmt: skip
 
-    def __init__(self, client: int, *, is_dns: bool, dns_sink: DnsSink) -> None:
+    def __init__(self, client: int, *, is_dns: bool = False) -> None:
         self.client = client
         self.sides = (Side(), Side())
         self.protocol = ""
         self.tls: TlsTracker | None = None
         self.tunnel: Tunnel | None = None
         self.exchanges: list[Exchange] = []
-        self.open_requests: list[tuple[HttpRequestHead, int, int]] = []
+        self.open_requests: deque[tuple[HttpRequestHead, int, int]] = deque()
         self.is_dns = is_dns
-        self.dns_sink = dns_sink
+        self.dns: list[tuple[DnsMessage, bool, int, int]] = []
+        """messages that nobody took yet: message, from client, packet number, time ns"""
         self.dns_count = 0
 
     # -- reassembly --------------------------------------------------------------------------------------------------
 
-    def segment(self, which: int, offset: int, data: bytes, missing: bool, number: int, time_ns: int) -> None:
-        """A segment of side `which` at stream `offset`; the first bytes to arrive for an offset win, as in most stacks."""
+    def segment(self, which: int, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
+        """A segment of side `which` at stream `offset`; of its `length` bytes `data` were captured.
+
+        The first bytes to arrive for an offset win, as in most stacks.
+        """
         side = self.sides[which]
-        if not side.open or offset + len(data) <= side.position:
+        if not side.open or offset + length <= side.position:
             return
-        if offset > side.position:
-            if offset not in side.pending:
-                side.pending[offset] = (data, number, time_ns)
-                side.pending_bytes += len(data)
-            if side.pending_bytes > MAX_PENDING:
-                self._lose(side)
+        if offset <= side.position and not side.pending:
+            self._take(which, side, offset, data, length, number, time_ns)
             return
-        self._deliver(which, side, data[side.position - offset :], number, time_ns)
-        if missing and side.open and side.position == offset + len(data):
-            self._lose(side)  # cut by the snap length: what follows cannot be joined
-        while side.pending and side.open:
-            start = min(side.pending)
-            if start > side.position:
-                break
-            data, number, time_ns = side.pending.pop(start)
-            side.pending_bytes -= len(data)
-            if start + len(data) > side.position:
-                self._deliver(which, side, data[side.position - start :], number, time_ns)
+        side.keep(offset, data, length)
+        while side.pending and (start := min(side.pending)) <= side.position:
+            data, length = side.pending.pop(start)
+            if start + length > side.position:
+                self._take(which, side, start, data, length, number, time_ns)
 
-    def _lose(self, side: Side) -> None:
-        side.gap = True
-        side.close()
-        if self.tls:
-            self.tls.gap = True
-
-    def _deliver(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
-        side.position += len(data)
+    def _take(self, which: int, side: Side, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
+        """Read what is new of a segment that begins at or behind the position."""
+        fresh = data[side.position - offset :]
+        side.position += len(fresh)
         try:
             if side.reader is None:
-                self._sniff(which, side, side.buffer + data, number, time_ns)
+                self._sniff(which, side, side.buffer + fresh, number, time_ns)
             else:
-                self._read(which, side, data, number, time_ns)
+                self._read(which, side, fresh, number, time_ns)
         except WireError as error:
             if self.tls and side.speaks == "tls":
                 self.tls.broke(which == self.client, str(error), number, time_ns)
             side.close()
+        if side.open and side.position < offset + length:
+            side.lose()  # cut by the snap length: what follows cannot be joined
 
     # -- what is spoken ----------------------------------------------------------------------------------------------
 
     def _sniff(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
+        """Look at the first bytes of a side, or of what follows a CONNECT on it."""
         side.buffer = b""
-        if self.is_dns:
-            side.buffer = self._dns(which, data, number, time_ns)
+        if side.speaks == "dns":
+            self._dns(which, side, data, number, time_ns)
             return
-        tls = looks_like_tls(data)
+        tls, answer, request = looks_like_tls(data), http1.looks_like_response(data), http1.looks_like_request(data)
         if tls:
             self._start_tls(which, side, data, number, time_ns)
-            return
-        answer = http1.looks_like_response(data)
-        request = http1.looks_like_request(data)
-        if answer:
-            if which == self.client and self.sides[1 - which].reader is None and not self.exchanges:
-                self.client = 1 - which
+        elif answer:
             self._start_answers(which, side, data, number, time_ns)
         elif request:
-            if which != self.client and self.sides[1 - which].reader is None:
-                self.client = which
-            side.speaks = self.protocol = "http"
-            side.reader = http1.RequestReader()
-            self._read(which, side, data, number, time_ns)
+            self._start_requests(which, side, data, number, time_ns)
         elif None in (tls, answer, request) and len(data) < MAX_SNIFF:
             side.buffer = data
+        elif self.is_dns:
+            side.speaks = self.protocol = "dns"
+            self._dns(which, side, data, number, time_ns)
         else:
             self.protocol = self.protocol or ("ssh" if data.startswith(b"SSH-") else "")
             if self.tls and which != self.client:
-                self.tls.not_tls(data[:64], number, time_ns)
+                self.tls.not_tls(data, number, time_ns)
             side.close()
 
     def _start_tls(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         if self.tls is None:
             # Handshake type 1 is a ClientHello, 2 a ServerHello; records cut off by a late start tell nothing.
-            if data[0] == 22 and len(data) > 5 and data[5] in (1, 2) and self.tunnel is None:
+            if data[0] == 22 and data[5] in (1, 2) and self.tunnel is None:
                 self.client = which if data[5] == 1 else 1 - which
             self.tls = TlsTracker()
             self.protocol = self.protocol or "tls"
@@ -150,9 +169,18 @@ class Conversation:
         side.reader = TlsReader(from_client=which == self.client)
         self._read(which, side, data, number, time_ns)
 
+    def _start_requests(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
+        if self.sides[1 - which].reader is None and self.tunnel is None:
+            self.client = which
+        side.speaks = self.protocol = "http"
+        side.reader = http1.RequestReader()
+        self._read(which, side, data, number, time_ns)
+
     def _start_answers(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
-        if self.tls:
-            self.tls.not_tls(data[:64], number, time_ns)
+        if self.sides[1 - which].reader is None and self.tunnel is None:
+            self.client = 1 - which
+        if self.tls and not (self.tunnel and self.tunnel.status is None):
+            self.tls.not_tls(data, number, time_ns)
         else:
             self.protocol = "http"
         side.speaks = "http"
@@ -166,12 +194,6 @@ class Conversation:
     def _read(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         reader = side.reader
         assert reader is not None
-        if reader.skip:
-            step = min(reader.skip, len(data))
-            reader.skipped(step)
-            data = data[step:]
-            if not data:
-                return
         reader.receive(data)
         if isinstance(reader, TlsReader):
             assert self.tls is not None
@@ -183,13 +205,9 @@ class Conversation:
             self._requests(which, side, reader, number, time_ns)
         else:
             self._answers(which, side, reader, number, time_ns)
-        if side.reader is reader and reader.skip and side.open:
-            self._jump(side, reader)
-
-    def _jump(self, side: Side, reader: TlsReader | http1.RequestReader | http1.ResponseReader) -> None:
-        """Bytes that the reader does not need are not waited for: the position moves over them at once."""
-        if not side.pending:
-            side.position += reader.skip
+        if side.reader is reader and reader.skip:
+            # Bytes that the reader does not need are not waited for.
+            side.position = min(side.position + reader.skip, END)
             reader.skipped(reader.skip)
 
     def _requests(self, which: int, side: Side, reader: http1.RequestReader, number: int, time_ns: int) -> None:
@@ -220,30 +238,23 @@ class Conversation:
 
     def _answers(self, which: int, side: Side, reader: http1.ResponseReader, number: int, time_ns: int) -> None:
         while (event := reader.next_event()) is not None:
-            if not isinstance(event, http1.ResponseEvent) or event.head.status // 100 == 1:
+            if not isinstance(event, http1.ResponseEvent) or not self.open_requests:
                 continue
-            request = self.open_requests.pop(0) if self.open_requests else None
-            if request and request[0].method == "CONNECT" and self.tunnel:
-                self._answer_tunnel(event.head, number, time_ns)
-            elif request:
-                self.exchanges.append(_exchange(*request, event.head, number, time_ns))
+            if event.head.status // 100 == 1 and not reader.switched:
+                continue
+            head, packet, sent_ns = self.open_requests.popleft()
+            if head.method == "CONNECT" and self.tunnel:
+                self.tunnel = replace(
+                    self.tunnel,
+                    status=event.head.status,
+                    reason=event.head.reason,
+                    response_packet=number,
+                    response_ns=time_ns,
+                )
+            else:
+                self.exchanges.append(_exchange(head, packet, sent_ns, event.head, number, time_ns))
         if reader.switched:
             self._switch(which, side, reader.rest, number, time_ns)
-
-    def _answer_tunnel(self, head: HttpResponseHead, number: int, time_ns: int) -> None:
-        assert self.tunnel is not None
-        was = self.tunnel
-        self.tunnel = Tunnel(
-            authority=was.authority,
-            status=head.status,
-            reason=head.reason,
-            request_packet=was.request_packet,
-            request_ns=was.request_ns,
-            response_packet=number,
-            response_ns=time_ns,
-            user_agent=was.user_agent,
-            has_credentials=was.has_credentials,
-        )
 
     def _switch(self, which: int, side: Side, rest: bytes, number: int, time_ns: int) -> None:
         """What follows a CONNECT is another protocol (or, after a refusal, the next request): look at it afresh."""
@@ -251,18 +262,26 @@ class Conversation:
         if rest:
             self._sniff(which, side, rest, number, time_ns)
 
-    def _dns(self, which: int, data: bytes, number: int, time_ns: int) -> bytes:
-        """RFC 7766 framing; returns the bytes of an unfinished message."""
-        self.protocol, position = "dns", 0
-        while self.dns_count < MAX_DNS_MESSAGES and (found := dns.maybe_framed(data, position)) is not None:
+    def _dns(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
+        """RFC 7766 framing; the bytes of an unfinished message wait in the buffer."""
+        position = 0
+        while (found := dns.maybe_framed(data, position)) is not None:
+            if self.dns_count >= MAX_DNS_MESSAGES:
+                side.close()
+                return
             body, position = found
             self.dns_count += 1
-            self.dns_sink(dns.message(body), which == self.client, number, time_ns)
-        return data[position:] if self.dns_count < MAX_DNS_MESSAGES else b""
+            self.dns.append((dns.message(body), which == self.client, number, time_ns))
+        side.buffer = data[position:]
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
-    def finish(self) -> tuple[Exchange, ...]:
+    @property
+    def unused_tunnel(self) -> bool:
+        """A CONNECT was answered, and nothing followed."""
+        return self.tunnel is not None and all(side.open and not side.reader and not side.buffer for side in self.sides)
+
+    def answered_and_waiting(self) -> tuple[Exchange, ...]:
         """The exchanges, unanswered ones last. (An unanswered CONNECT is the tunnel's business.)"""
         waiting = [_exchange(*request) for request in self.open_requests if request[0].method != "CONNECT"]
         return tuple(self.exchanges + waiting)
@@ -277,14 +296,15 @@ def _exchange(
     time_ns: int = 0,
 ) -> Exchange:
     host = request.header("host") or ""
-    absolute = "://" in request.target[:16]
+    absolute = "://" in request.target[:16] and not request.target.startswith("/")
+    authority = request.target.split("/")[2] if absolute else ""
     location = answer.header("location") if answer else None
     referer = request.header("referer")
     length = (answer.header("content-length") or "") if answer else ""
     return Exchange(
         method=request.method,
         url=mask_url(request.target if absolute else f"http://{host}{request.target}"),
-        host=request.target.split("/")[2].rsplit("@", 1)[-1] if absolute else host,
+        host=authority.rpartition("@")[2] if absolute else host,
         status=answer.status if answer else None,
         reason=answer.reason if answer else "",
         location=mask_url(location) if location is not None else None,
@@ -294,8 +314,8 @@ def _exchange(
         via=answer.header("via") if answer else None,
         referer=mask_url(referer) if referer is not None else None,
         proxied=absolute,
-        has_credentials=any(request.header(name) for name in ("authorization", "proxy-authorization"))
-        or "@" in request.target.split("/", 3)[2:3],
+        has_credentials="@" in authority
+        or any(request.header(name) is not None for name in ("authorization", "proxy-authorization")),
         request_packet=request_packet,
         request_ns=request_ns,
         response_packet=number,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
+from trace_go.flows.grouping import group
 from trace_go.model.packets import I64, U8, Batch, LinkType
 
 PAD = 64
@@ -28,7 +29,7 @@ _IPV4 = np.dtype(
     + [("protocol", "u1"), ("checksum", ">u2"), ("src", ">u4"), ("dst", ">u4")]
 )
 _IPV6 = np.dtype(
-    [("word", ">u4"), ("length", ">u2"), ("next", "u1"), ("ttl", "u1"), ("src", "S16"), ("dst", "S16")]
+    [("word", ">u4"), ("length", ">u2"), ("next", "u1"), ("ttl", "u1"), ("src", "u1", 16), ("dst", "u1", 16)]
 )
 _TCP = np.dtype(
     [("sport", ">u2"), ("dport", ">u2"), ("seq", ">u4"), ("ack", ">u4"), ("offset", "u1"), ("flags", "u1")]
@@ -74,23 +75,30 @@ class Addresses:
 
     def __init__(self) -> None:
         self._ids: dict[bytes, int] = {}
-        self._texts: list[bytes] = []
+        self._packed: list[bytes] = []
 
     def number(self, raw: bytes) -> int:
-        """raw: 16 bytes, or fewer when trailing zero bytes were stripped."""
+        """raw: 4 or 16 bytes."""
+        if len(raw) == 4:
+            return int.from_bytes(raw, "big")
         found = self._ids.get(raw)
         if found is None:
-            found = self._ids[raw] = (1 << 32) + len(self._texts)
-            self._texts.append(raw)
+            found = self._ids[raw] = (1 << 32) + len(self._packed)
+            self._packed.append(raw)
         return found
 
-    def numbers(self, raw: npt.NDArray[np.bytes_]) -> I64:
-        unique, inverse = np.unique(raw, return_inverse=True)
-        return np.array([self.number(item) for item in unique.tolist()], dtype=np.int64)[inverse]
+    def numbers(self, raw: U8) -> I64:
+        """raw: (n, 16) bytes of IPv6 addresses."""
+        halves = np.ascontiguousarray(raw).view(np.int64)
+        order, starts = group(halves[:, 0], halves[:, 1])
+        numbers = [self.number(raw[row].tobytes()) for row in order[starts].tolist()]
+        found = np.empty(len(raw), np.int64)
+        found[order] = np.repeat(np.array(numbers, np.int64), np.diff(starts, append=len(raw)))
+        return found
 
     def packed(self, number: int) -> bytes:
         """4 or 16 bytes."""
-        return self._texts[number - (1 << 32)].ljust(16, b"\0") if number >> 32 else number.to_bytes(4, "big")
+        return self._packed[number - (1 << 32)] if number >> 32 else number.to_bytes(4, "big")
 
 
 def _windows(data: U8, at: I64, dtype: np.dtype[np.void]) -> npt.NDArray[np.void]:
@@ -233,7 +241,7 @@ def _transport(batch: Batch, data: U8, row: I64, ip: _Fields) -> Segments:
 
     segments = Segments(
         number=batch.first_number + row,
-        time_ns=batch.time_ns[row],
+        time_ns=np.maximum(batch.time_ns[row], 1),  # 0 is "not seen" everywhere
         protocol=ip["protocol"],
         src=ip["src"],
         dst=ip["dst"],

@@ -1,17 +1,21 @@
-"""The engine: batches in, flows and lookups out. State carries over from batch to batch, so any source is the same code."""
+"""The engine: batches in, flows and lookups out. State carries over from batch to batch, so any source is the same code,
+and how packets are divided into batches makes no difference."""
 
 import ipaddress
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 
 from trace_go.flows import outcome
-from trace_go.flows.conversation import Conversation
+from trace_go.flows.conversation import END, Conversation
 from trace_go.flows.decode import ICMPV6, TCP, UDP, Addresses, Segments, decode
-from trace_go.flows.grouping import Rows
+from trace_go.flows.grouping import starts_of
 from trace_go.flows.names import Names
-from trace_go.flows.table import FlowTable
-from trace_go.model.dns import DnsMessage
+from trace_go.flows.table import UDP_KEY, FlowTable, Stretch
 from trace_go.model.errors import WireError
 from trace_go.model.flow import Endpoint, Traffic
 from trace_go.model.packets import I64, U8, Batch
@@ -19,18 +23,20 @@ from trace_go.model.tls import ClientHello
 from trace_go.wire import dns, icmp
 
 DNS_PORT = 53
-WINDOW = 1 << 20
-"""stream bytes ahead of the reading position that are looked at; the largest unscaled TCP window is 64 KiB, scaled ones of
-handshakes stay below this"""
 MAX_ICMP = 10_000
 """ICMP errors read per capture"""
+FIRST_SEGMENTS = 16
+"""handed to a conversation before it is asked what it still needs; most heads end within"""
 
 SocketKey = tuple[str, int, str, int]
 """local ip, local port, remote ip, remote port"""
+_Note = tuple[int, Callable[..., None], tuple[Any, ...]]
+"""packet number, a method of Names, its arguments"""
 
 
 class Engine:
-    """One capture's state. `client_name` names the client of a ClientHello, e.g. gocmd.fingerprints."""
+    """One capture's state. `client_name` names the client of a ClientHello, e.g. gocmd.fingerprints; flows are numbered
+    from `first_id`."""
 
     def __init__(self, client_name: Callable[[ClientHello], str], *, file: int = 0, first_id: int = 0) -> None:
         self.file, self.first_id = file, first_id
@@ -40,7 +46,7 @@ class Engine:
         self._table = FlowTable()
         self._talks: dict[int, Conversation] = {}
         self._names = Names()
-        self._icmp: dict[int, tuple[str, int]] = {}
+        self._quotes: list[tuple[tuple[int, int], int, str, int]] = []
         self._icmp_read = 0
         self._last_ns = 0
 
@@ -50,72 +56,55 @@ class Engine:
         self._last_ns = max(self._last_ns, int(batch.time_ns.max()))
         data, segments = decode(batch, self._addresses)
         ports = np.isin(segments.protocol, (TCP, UDP))
-        quoting = np.flatnonzero(~ports)
-        if len(quoting):
-            errors = segments.take(quoting)
+        notes: list[_Note] = []
+        if not ports.all():
+            self._quotations(data, segments.take(np.flatnonzero(~ports)), notes)
             segments = segments.take(np.flatnonzero(ports))
-        segments, flow, side = self._table.add(segments)
-        memory = data.data
-        self._streams(memory, segments, flow, side)
-        self._datagrams(memory, segments)
-        if len(quoting):
-            self._quotations(memory, errors)
+        self._streams(data.data, segments, self._table.add(segments), notes)
+        self._datagrams(data.data, segments, notes)
+        for _, note, arguments in sorted(notes, key=itemgetter(0)):
+            note(*arguments)
 
     # -- TCP ---------------------------------------------------------------------------------------------------------
 
-    def _streams(self, memory: memoryview, seg: Segments, flow: Rows, side: I64) -> None:
-        """Hand the segments that open heads still need to their conversations."""
-        rows = self._table.rows
-        at = np.flatnonzero((seg.protocol == TCP) & (seg.length > 0) & (rows["open"][flow, side] != 0))
-        if not len(at):
+    def _streams(self, memory: memoryview, seg: Segments, stretch: Stretch, notes: list[_Note]) -> None:
+        """Hand the segments that open heads need to their conversations."""
+        if not len(stretch.row):
             return
-        offset = np.zeros(len(at), np.int64)
-        for which in (0, 1):
-            mine = np.flatnonzero(side[at] == which)
-            offset[mine] = self._table.offsets(seg, flow, which, at[mine])
-        ahead = offset - rows["position"][flow[at], side[at]]
-        keep = (ahead < WINDOW) & (ahead + seg.length[at] > 0)
-        at, offset = at[keep], offset[keep]
-        starts = np.flatnonzero(np.concatenate([np.ones(min(len(at), 1), bool), flow[at][1:] != flow[at][:-1]]))
-        bounds = [*starts.tolist(), len(at)]
-        columns = (side[at], offset, seg.payload[at], seg.captured[at], seg.length[at], seg.number[at], seg.time_ns[at])
-        which, stream, payload, captured, length, number, time_ns = (column.tolist() for column in columns)
-        for first, end in zip(bounds, bounds[1:], strict=False):
-            talk = self._talk(int(flow[at[first]]))
-            sides = talk.sides
-            for i in range(first, end):
-                if sides[which[i]].open:
-                    start = payload[i]
-                    body = bytes(memory[start : start + captured[i]])
-                    talk.segment(which[i], stream[i], body, captured[i] < length[i], number[i], time_ns[i])
-                elif not sides[1 - which[i]].open:
-                    break
-        ids = flow[at[starts]].tolist()
-        heads = [self._talks[item].sides for item in ids]
-        rows["position"][ids] = [(one.position, two.position) for one, two in heads]
-        rows["open"][ids] = [(one.open, two.open) for one, two in heads]
+        columns = [column[stretch.row] for column in (seg.payload, seg.captured, seg.length, seg.number, seg.time_ns)]
+        rows = np.column_stack([stretch.side, stretch.offset, *columns])
+        starts = starts_of(stretch.flow)
+        flows = stretch.flow[starts]
+        heads = []
+        for flow, (first, end) in zip(flows.tolist(), pairwise([*starts.tolist(), len(rows)]), strict=True):
+            talk = self._talks.get(flow) or self._begin(flow)
+            _hand_over(talk, memory, rows[first:end])
+            if talk.dns:
+                self._note_messages(flow, talk, notes)
+            one, other = talk.sides
+            heads.append((one.position, other.position, one.open, other.open))
+        state = np.array(heads, np.int64)
+        self._table.rows["position"][flows], self._table.rows["open"][flows] = state[:, :2], state[:, 2:] != 0
 
-    def _talk(self, flow: int) -> Conversation:
-        talk = self._talks.get(flow)
-        if talk is None:
-            row = self._table.rows[flow]
-            client, server = self._endpoints(row)
-            is_dns = DNS_PORT in (int(row["low"]) & 0xFFFF, int(row["high"]) & 0xFFFF)
-
-            def sink(message: DnsMessage, from_client: bool, number: int, time_ns: int) -> None:
-                if from_client != message.is_response:
-                    self._names.add(message, client.ip, client.port, server.ip, "tcp", number, time_ns)
-
-            talk = self._talks[flow] = Conversation(int(row["client"]), is_dns=is_dns, dns_sink=sink)
+    def _begin(self, flow: int) -> Conversation:
+        row = self._table.rows[flow]
+        is_dns = DNS_PORT in (int(row["low"]) & 0xFFFF, int(row["high"]) & 0xFFFF)
+        talk = self._talks[flow] = Conversation(int(row["client"]), is_dns=is_dns)
         return talk
+
+    def _note_messages(self, flow: int, talk: Conversation, notes: list[_Note]) -> None:
+        ends = [self._endpoint(int(self._table.rows[name][flow])) for name in ("low", "high")]
+        client, server = ends[talk.client], ends[1 - talk.client]
+        for message, from_client, number, time_ns in talk.dns:
+            if from_client != message.is_response:
+                notes.append((number, self._names.add, (message, client.ip, client.port, server.ip, "tcp", number, time_ns)))
+        talk.dns.clear()
 
     # -- UDP, ICMP ---------------------------------------------------------------------------------------------------
 
-    def _datagrams(self, memory: memoryview, seg: Segments) -> None:
+    def _datagrams(self, memory: memoryview, seg: Segments, notes: list[_Note]) -> None:
         """DNS over UDP. One message is one question of a person or a program: per packet is per question here."""
-        wanted = (seg.protocol == UDP) & ((seg.dport == DNS_PORT) | (seg.sport == DNS_PORT)) & (seg.captured >= 12)
-        at = np.flatnonzero(wanted)
-        at = at[np.argsort(seg.number[at])]
+        at = np.flatnonzero((seg.protocol == UDP) & ((seg.dport == DNS_PORT) | (seg.sport == DNS_PORT)))
         columns = (seg.payload, seg.captured, seg.number, seg.time_ns, seg.src, seg.sport, seg.dst, seg.dport)
         for start, size, number, time_ns, src, sport, dst, dport in zip(*(c[at].tolist() for c in columns), strict=True):
             try:
@@ -124,30 +113,48 @@ class Engine:
                 continue
             if message.is_response:
                 src, sport, dst, dport = dst, dport, src, sport
-            self._names.add(message, self._ip(src), sport, self._ip(dst), "udp", number, time_ns)
+            if dport == DNS_PORT:
+                asked = (message, self._ip(src), sport, self._ip(dst), "udp", number, time_ns)
+                notes.append((number, self._names.add, asked))
 
-    def _quotations(self, memory: memoryview, seg: Segments) -> None:
+    def _quotations(self, data: U8, seg: Segments, notes: list[_Note]) -> None:
+        """ICMP errors: remember whom they quote."""
+        kind = data[seg.payload]
+        at = np.flatnonzero(np.where(seg.protocol == ICMPV6, (kind > 0) & (kind < 5), np.isin(kind, (3, 11, 12))))
+        at = at[: MAX_ICMP - self._icmp_read]
+        self._icmp_read += len(at)
         columns = (seg.payload, seg.captured, seg.number, seg.protocol)
-        for start, size, number, protocol in zip(*(column.tolist() for column in columns), strict=True):
-            if self._icmp_read >= MAX_ICMP:
-                return
-            self._icmp_read += 1
+        for start, size, number, protocol in zip(*(column[at].tolist() for column in columns), strict=True):
             try:
-                error = icmp.maybe_error(bytes(memory[start : start + size]), ipv6=protocol == ICMPV6)
+                error = icmp.maybe_error(bytes(data[start : start + size]), ipv6=protocol == ICMPV6)
             except WireError:
                 continue
             if error is None or error.text == icmp.TOO_BIG:
                 continue
-            src, dst = self._number(error.src), self._number(error.dst)
+            src, dst = self._addresses.number(error.src), self._addresses.number(error.dst)
             source, target = (src << 16) | error.sport, (dst << 16) | error.dport
-            flow = self._table.find(min(source, target), max(source, target), udp=error.protocol == UDP)
-            if flow is not None and flow not in self._icmp:
-                self._icmp[flow] = (error.text, number)
+            key = (min(source, target) | (UDP_KEY if error.protocol == UDP else 0), max(source, target))
+            self._quotes.append((key, int(source > target), error.text, number))
             if error.dport == DNS_PORT:
-                self._names.failed(self._ip(src), error.sport, self._ip(dst), error.text)
+                notes.append((number, self._names.failed, (self._ip(src), error.sport, self._ip(dst), error.text)))
 
-    def _number(self, packed: bytes) -> int:
-        return int.from_bytes(packed, "big") if len(packed) == 4 else self._addresses.number(packed.rstrip(b"\0"))
+    def _quoted(self) -> dict[int, dict[int, tuple[str, int]]]:
+        """Flow → side quoted → the first ICMP error, its text and packet."""
+        if not self._quotes:
+            return {}
+        rows = self._table.rows[: self._table.count]
+        flows: dict[tuple[int, int], list[int]] = {key: [] for key, *_ in self._quotes}
+        for flow, key in enumerate(zip(rows["low"].tolist(), rows["high"].tolist(), strict=True)):
+            if key in flows:
+                flows[key].append(flow)
+        found: dict[int, dict[int, tuple[str, int]]] = {}
+        for key, side, text, number in self._quotes:
+            begun = bisect_left(flows[key], number, key=rows["first_packet"].__getitem__)
+            if begun:
+                found.setdefault(flows[key][begun - 1], {}).setdefault(side, (text, number))
+        return found
+
+    # -- addresses ---------------------------------------------------------------------------------------------------
 
     def _ip(self, number: int) -> str:
         text = self._texts.get(number)
@@ -155,25 +162,37 @@ class Engine:
             text = self._texts[number] = str(ipaddress.ip_address(self._addresses.packed(number)))
         return text
 
-    def _endpoints(self, row: np.void) -> tuple[Endpoint, Endpoint]:
-        """Client and server as the packets suggest."""
-        ends = [self._endpoint(int(row["low"]) & ~(1 << 60)), self._endpoint(int(row["high"]))]
-        return ends[int(row["client"])], ends[1 - int(row["client"])]
-
     def _endpoint(self, number: int) -> Endpoint:
-        return Endpoint(ip=self._ip(number >> 16), port=number & 0xFFFF)
+        return Endpoint(ip=self._ip((number & ~UDP_KEY) >> 16), port=number & 0xFFFF)
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
-    def finish(self, processes: Mapping[SocketKey, str] | None = None) -> Traffic:
+    def finish(self, owners: Mapping[SocketKey, str] | None = None) -> Traffic:
         """The flows and lookups of everything added so far; may be called again after more batches."""
-        owners = processes or {}
-        endpoints = outcome.Context(
-            file=self.file, last_ns=self._last_ns, client_name=self._client_name, endpoint=self._endpoint, owners=owners
+        context = outcome.Context(
+            file=self.file,
+            last_ns=self._last_ns,
+            client_name=self._client_name,
+            endpoint=self._endpoint,
+            owners=owners or {},
         )
+        quoted = self._quoted()
         rows = self._table.rows[: self._table.count].tolist()
         flows = tuple(
-            outcome.flow(self.first_id + index, row, self._talks.get(index), self._icmp.get(index), endpoints)
+            outcome.flow(self.first_id + index, row, self._talks.get(index), quoted.get(index, {}), context)
             for index, row in enumerate(rows)
         )
         return Traffic(flows=flows, lookups=self._names.lookups(self.file))
+
+
+def _hand_over(talk: Conversation, memory: memoryview, rows: I64) -> None:
+    """rows: (n, 7) side, offset, start in memory, bytes captured, length, packet number, time; in file order."""
+    sides, count = talk.sides, FIRST_SEGMENTS
+    while len(rows):
+        for which, offset, start, captured, length, number, time_ns in rows[:count].tolist():
+            side = sides[which]
+            if side.open and offset + length > side.position:
+                talk.segment(which, offset, bytes(memory[start : start + captured]), length, number, time_ns)
+        rows, count = rows[count:], 2 * count
+        read = np.array([side.position if side.open else END for side in sides])
+        rows = rows[rows[:, 1] + rows[:, 4] > read[rows[:, 0]]]

@@ -1,9 +1,11 @@
 """Joins DNS queries and answers into lookups: retries, latency, and answers that contradict each other.
 
-A resolver library repeats an unanswered question from a new port with a new id, so a lookup is one (client, resolver, name,
-type) from its first query until it is answered; an answer belongs to a query by port and id (RFC 1035 §4.1.1, RFC 5452 §9).
+A resolver library repeats an unanswered question, from the same or a new port, so a lookup is one (client, resolver, name,
+type) from its first query until it is answered. An answer belongs to a query by port and id (RFC 1035 §4.1.1, RFC 5452 §9);
+one that belongs to none is a lookup of its own.
 """
 
+from collections import deque
 from dataclasses import dataclass, field
 
 from trace_go.model.dns import DnsMessage, Lookup
@@ -12,76 +14,95 @@ from trace_go.wire.dns import rcode_name, type_name
 MAX_LOOKUPS = 200_000
 """lookups kept per capture; a module download of 5,000 modules makes some hundreds"""
 MAX_ANSWERS = 16
-"""answers kept per query"""
+"""answers kept per lookup"""
 MAX_QUERIES = 64
 """queries kept per lookup"""
+MAX_PORT = 8
+"""queries of one port that an ICMP error may mean; it need not quote more than the ports. Stub resolvers send two"""
+TWICE_NS = 10_000_000
+"""a query seen again within this time was captured twice; resolvers wait 100 ms and more before they repeat it"""
 
 _A, _CNAME, _AAAA = 1, 5, 28
+
+_Key = tuple[str, str, str, int]
+"""client, resolver, name in lower case, type"""
+_Query = tuple[str, int, str, int]
+"""client, its port, resolver, id"""
 
 
 @dataclass(slots=True)
 class _Open:
-    key: tuple[str, str, str, int]
+    key: _Key
     transport: str
-    queries: dict[tuple[int, int], int] = field(default_factory=dict)
-    """(port, id) → time of the query, ns"""
+    sent: list[tuple[_Query, str, int]] = field(default_factory=list)
+    """each query, its transport and time, ns"""
     query_packets: list[int] = field(default_factory=list)
-    answers: list[tuple[DnsMessage, tuple[int, int], int, int]] = field(default_factory=list)
-    """message, (port, id), packet, time"""
+    answers: list[tuple[DnsMessage, _Query, str, int, int]] = field(default_factory=list)
+    """message, the query it answers, transport, packet, time"""
     icmp: str | None = None
 
 
 class Names:
-    """Feed messages in time order; `lookups()` at the end."""
+    """Feed messages in file order; `lookups()` at any time."""
 
     def __init__(self) -> None:
         self._all: list[_Open] = []
-        self._open: dict[tuple[str, str, str, int], _Open] = {}
-        self._by_query: dict[tuple[str, int, str, int], _Open] = {}
-        self.dropped = 0
+        self._open: dict[_Key, _Open] = {}
+        self._by_query: dict[_Query, _Open] = {}
+        self._by_port: dict[tuple[str, int, str], deque[_Open]] = {}
+        self._strays: dict[tuple[_Query, _Key], _Open] = {}
 
     def add(
         self, message: DnsMessage, client: str, port: int, resolver: str, transport: str, number: int, time_ns: int
     ) -> None:
         """client and resolver: IP addresses; port: the client's."""
-        if not message.questions or message.opcode:
+        if message.opcode:
             return
+        query = (client, port, resolver, message.id)
+        key = (client, resolver, message.questions[0][0].lower(), message.questions[0][1]) if message.questions else None
         if message.is_response:
-            self._answer(message, client, port, resolver, transport, number, time_ns)
-            return
-        for name, kind in message.questions[:1]:
-            lookup = self._lookup((client, resolver, name.lower(), kind), transport)
-            if lookup and len(lookup.queries) < MAX_QUERIES:
-                lookup.queries.setdefault((port, message.id), time_ns)
+            lookup = self._answered(query, key, transport)
+            if lookup and len(lookup.answers) < MAX_ANSWERS:
+                lookup.answers.append((message, query, transport, number, time_ns))
+        elif key:
+            lookup = self._asked(key, transport)
+            if lookup and len(lookup.query_packets) < MAX_QUERIES:
                 lookup.query_packets.append(number)
-                self._by_query[(client, port, resolver, message.id)] = lookup
+                if not any(known == query and time_ns - at < TWICE_NS for known, _, at in lookup.sent):
+                    lookup.sent.append((query, transport, time_ns))
+                self._by_query[query] = lookup
+                self._by_port.setdefault(query[:3], deque(maxlen=MAX_PORT)).append(lookup)
 
     def failed(self, client: str, port: int, resolver: str, text: str) -> None:
         """An ICMP error quoted a query of this port."""
-        for (address, client_port, server, _), lookup in self._by_query.items():
-            if (address, client_port, server) == (client, port, resolver):
+        for lookup in self._by_port.get((client, port, resolver), ()):
+            if not lookup.answers:
                 lookup.icmp = text
 
-    def _lookup(self, key: tuple[str, str, str, int], transport: str) -> _Open | None:
+    def _asked(self, key: _Key, transport: str) -> _Open | None:
+        """The lookup of this question that still waits for its answer, or a new one."""
         found = self._open.get(key)
         if found is None or any(not answer[0].truncated for answer in found.answers):
-            if len(self._all) >= MAX_LOOKUPS:
-                self.dropped += 1
-                return None
-            found = self._open[key] = _Open(key, transport)
-            self._all.append(found)
+            found = self._new(key, transport)
+            if found:
+                self._open[key] = found
         return found
 
-    def _answer(
-        self, message: DnsMessage, client: str, port: int, resolver: str, transport: str, number: int, time_ns: int
-    ) -> None:
-        name, kind = message.questions[0]
-        key = (client, resolver, name.lower(), kind)
-        lookup = self._by_query.get((client, port, resolver, message.id))
-        if lookup is None or lookup.key != key:
-            lookup = self._lookup(key, transport)  # its query is not in the capture
-        if lookup and len(lookup.answers) < MAX_ANSWERS:
-            lookup.answers.append((message, (port, message.id), number, time_ns))
+    def _answered(self, query: _Query, key: _Key | None, transport: str) -> _Open | None:
+        """The lookup that an answer belongs to; some errors come without the question (key is None)."""
+        found = self._by_query.get(query)
+        if key is None or (found and found.key == key):
+            return found
+        found = self._strays.get((query, key)) or self._new(key, transport)
+        if found:
+            self._strays[query, key] = found
+        return found
+
+    def _new(self, key: _Key, transport: str) -> _Open | None:
+        if len(self._all) >= MAX_LOOKUPS:
+            return None
+        self._all.append(_Open(key, transport))
+        return self._all[-1]
 
     def lookups(self, file: int) -> tuple[Lookup, ...]:
         return tuple(_freeze(item, file) for item in self._all)
@@ -93,8 +114,8 @@ def _addresses(message: DnsMessage) -> tuple[str, ...]:
 
 def _conflicts(item: _Open) -> tuple[tuple[str, ...], ...]:
     """The differing answers to one and the same query; a second answer that only reorders addresses is no conflict."""
-    seen: dict[tuple[int, int], list[tuple[int, tuple[str, ...]]]] = {}
-    for message, query, _, _ in item.answers:
+    seen: dict[_Query, list[tuple[int, tuple[str, ...]]]] = {}
+    for message, query, *_ in item.answers:
         if not message.truncated:
             seen.setdefault(query, []).append((message.rcode, _addresses(message)))
     for answers in seen.values():
@@ -108,31 +129,26 @@ def _agree(one: tuple[int, tuple[str, ...]], other: tuple[int, tuple[str, ...]])
 
 
 def _freeze(item: _Open, file: int) -> Lookup:
-    client, resolver, _, kind = item.key
+    client, resolver, name, kind = item.key
     final = next((answer for answer in item.answers if not answer[0].truncated), item.answers[0] if item.answers else None)
-    start = min(item.queries.values(), default=final[3] if final else 0)
+    start_ns = min((at for _, _, at in item.sent), default=final[4] if final else 0)
     conflicts = _conflicts(item)
     return Lookup(
-        name=item.key[2],
+        name=name,
         type=type_name(kind),
         client=client,
         resolver=resolver,
-        transport=item.transport,
+        transport=final[2] if final else item.transport,
         rcode=rcode_name(final[0].rcode) if final else None,
         addresses=_addresses(final[0]) if final else (),
         cnames=tuple(record.value for record in final[0].answers if record.type == _CNAME) if final else (),
-        start_ns=start,
-        latency_s=(final[3] - start) / 1e9 if final and item.queries else None,
-        retries=max(0, len(item.queries) - 1) if not _tcp_retry(item) else 0,
+        start_ns=start_ns,
+        latency_s=(final[4] - start_ns) / 1e9 if final and item.sent else None,
+        retries=len(item.sent) - len({transport for _, transport, _ in item.sent}),  # TCP after UDP: cut short, no silence
         conflicting=bool(conflicts),
         conflicts=conflicts,
         query_packets=tuple(item.query_packets),
-        answer_packets=tuple(answer[2] for answer in item.answers),
+        answer_packets=tuple(answer[3] for answer in item.answers),
         icmp_error=item.icmp,
         file=file,
     )
-
-
-def _tcp_retry(item: _Open) -> bool:
-    """A truncated answer is asked again over TCP: that is no retry after silence."""
-    return any(message.truncated for message, _, _, _ in item.answers)

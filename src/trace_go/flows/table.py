@@ -1,8 +1,8 @@
 """Per-flow counters and first events, kept in one structured array and updated by vectorised reductions.
 
 A flow is keyed by its two endpoints in numeric order; side 0 is the lower one. Which side is the client is a column of its
-own, because it may be corrected later. The rows of one batch that belong to one flow are a run: sorted by flow, file order
-inside.
+own, because it may be corrected later. A SYN with another sequence number opens a new flow on the same endpoints. The rows
+of one batch that belong to one flow are a run: batches are sorted into runs, file order inside.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from trace_go.flows.decode import ACK, FIN, RST, SYN, UDP, Segments
-from trace_go.flows.grouping import Mask, Rows, group, retransmitted, starts_of, unwrapped
+from trace_go.flows.grouping import Rows, group, retransmitted, starts_of, unwrapped
 from trace_go.model.packets import I64
 
 UDP_KEY = 1 << 60
 """keeps UDP and TCP flows of the same endpoints apart; endpoints stay below 2**52"""
+_NUMBERS = 1 << 32
+"""where unwrapped sequence numbers begin, so that 0 is none"""
+_NEVER = 1 << 62
 
 FLOW = np.dtype(
     [("low", "i8"), ("high", "i8"), ("client", "i8"), ("first_packet", "i8"), ("last_packet", "i8")]
@@ -23,37 +26,40 @@ FLOW = np.dtype(
     + [("syn_ack_packet", "i8"), ("syn_ack_ns", "i8"), ("syn_ack_ttl", "i8")]
     + [("first_data_ns", "i8", 2), ("last_data_ns", "i8", 2), ("fin_ns", "i8", 2), ("resets", "i8", 2)]
     + [("reset_packet", "i8"), ("reset_ns", "i8"), ("reset_side", "i8"), ("reset_ttl", "i8")]
-    + [("opening", "i8"), ("base", "i8", 2), ("last", "i8", 2), ("reach", "i8", 2)]
-    + [("position", "i8", 2), ("open", "i8", 2)]
+    + [("opening", "i8"), ("base", "i8", 2), ("last", "i8", 2), ("reach", "i8", 2), ("position", "i8", 2), ("open", "?", 2)]
 )
-"""opening: sequence number and side of the SYN; base: sequence number of stream byte 0, -1 unknown; last, reach: unwrapped
-numbers of the last data segment and of the furthest byte; position, open: how far the head is read, and whether on"""
+"""opening: sequence number and side of the SYN; base, last, reach: unwrapped numbers of stream byte 0, of the segment seen
+last and of the furthest byte; position, open: how far the head is read, and whether reading goes on"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
-    """TCP segments whose bytes an open head may need, in runs; columns of shape (n,)."""
+    """TCP payload that open heads may need, in runs; all of shape (n,)."""
 
     row: Rows
     """of the batch's segments"""
     flow: Rows
     side: I64
     offset: I64
-    """where the payload begins in its side's stream; may be negative"""
+    """of the payload in its side's stream; negative before the first byte known"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Runs:
+    """A batch sorted into r runs."""
+
     order: Rows
-    """(n,) rows of the batch, by run"""
+    """(n,) the batch's rows"""
     side: I64
+    """(n,)"""
     flags: I64
+    """(n,)"""
     run: Rows
     """(n,) number of the run, rising"""
-    flow: Rows
-    """(r,) flow of each run, all different"""
     start: Rows
-    """(r,) its first row"""
+    """(r,) first place of each run"""
+    flow: Rows
+    """(r,) its flow; all differ"""
 
 
 class FlowTable:
@@ -65,36 +71,156 @@ class FlowTable:
         self._live: dict[tuple[int, int], int] = {}
 
     def add(self, seg: Segments) -> Stretch:
-        """Count TCP and UDP segments, in file order."""
+        """Count TCP and UDP segments, which come in file order."""
         source, target = (seg.src << 16) | seg.sport, (seg.dst << 16) | seg.dport
         low, high = np.minimum(source, target), np.maximum(source, target)
         low[seg.protocol == UDP] |= UDP_KEY
-        order, starts = group(low, high)
-        runs = self._runs(seg, order, starts, (source > target).astype(np.int64)[order], low, high)
+        runs = self._runs(seg, (source > target).astype(np.int64), low, high)
         self._count(seg, runs)
         self._events(seg, runs)
-        data = np.flatnonzero((seg.length[order] > 0) & ((runs.flags & RST) == 0))
-        parts = [self._direction(seg, runs, which, data[runs.side[data] == which]) for which in (0, 1)]
+        data = np.flatnonzero((seg.length[runs.order] > 0) & ((runs.flags & RST) == 0))
+        parts = []
+        for which in (0, 1):
+            mine = data[runs.side[data] == which]
+            self._payload(seg, runs, which, mine)
+            tcp = self.rows["low"][runs.flow] < UDP_KEY
+            parts.append(self._stream(seg, runs, which, mine[tcp[runs.run[mine]]]))
         at, offset = (np.concatenate(column) for column in zip(*parts, strict=True))
         sort = np.argsort(at)
-        at, offset = at[sort], offset[sort]
-        return Stretch(row=order[at], flow=runs.flow[runs.run[at]], side=runs.side[at], offset=offset)
+        at = at[sort]
+        return Stretch(row=runs.order[at], flow=runs.flow[runs.run[at]], side=runs.side[at], offset=offset[sort])
 
     # -- which flow --------------------------------------------------------------------------------------------------
 
-    def _runs(self, seg: Segments, order: Rows, starts: Rows, side: I64, low: I64, high: I64) -> _Runs:
-        keys = list(zip(low[order[starts]].tolist(), high[order[starts]].tolist(), strict=True))
-        known = np.array([self._live.get(key, -1) for key in keys], np.intp)
-        flags = seg.flags[order]
-        opening = np.where(known < 0, _opening(seg, order[starts], side[starts]), self.rows["opening"][known])
-        again, of = _reopened(seg, order, side, np.flatnonzero((flags & (SYN | ACK)) == SYN), starts, opening)
-        start = np.concatenate([starts, again])
-        flow = np.concatenate([known, np.full(len(again), -1)])
+    def _runs(self, seg: Segments, side: I64, low: I64, high: I64) -> _Runs:
+        order, start = group(low, high)
+        first, side, flags = order[start], side[order], seg.flags[order]
+        keys = zip(low[first].tolist(), high[first].tolist(), strict=True)
+        flow = np.array([self._live.get(key, -1) for key in keys], np.intp)
+        opening = np.where(flow < 0, _opening(seg, first, side[start]), self.rows["opening"][flow])
+        syns = np.flatnonzero((flags & (SYN | ACK)) == SYN)
+        group_of = np.searchsorted(start, syns, side="right") - 1
+        again = syns[_differs(_opening(seg, order[syns], side[syns]), group_of, opening)]
+        start = np.concatenate([start, again])
         sort = np.argsort(start)
-        start, flow = start[sort], flow[sort]
+        start, flow = start[sort], np.concatenate([flow, np.full(len(again), -1)])[sort]
         new = np.flatnonzero(flow < 0)
-        new = new[np.argsort(order[start[new]])]  # flows are numbered as they appear in the file
-        flow[new] = self._create(seg, order[start[new]], side[start[new]], low, high)
-        for index in [*np.flatnonzero(known < 0).tolist(), *of.tolist()]:
-            self._live[keys[index]] = -1
-        return None
+        at = order[start[new]]
+        flow[new] = self._create(seg, at, side[start[new]], low[at], high[at])
+        run = np.repeat(np.arange(len(start)), np.diff(start, append=len(order)))
+        return _Runs(order=order, side=side, flags=flags, run=run, start=start, flow=flow)
+
+    def _create(self, seg: Segments, at: Rows, side: I64, low: I64, high: I64) -> Rows:
+        """New flows that begin with the rows `at`, numbered as they appear in the file; later ones replace earlier."""
+        first, self.count = self.count, self.count + len(at)
+        if self.count > len(self.rows):
+            grown = np.zeros(max(self.count, 2 * len(self.rows)), FLOW)
+            grown[:first] = self.rows[:first]
+            self.rows = grown
+        rank = np.argsort(at)
+        at, side, low, high = at[rank], side[rank], low[rank], high[rank]
+        rows, flags = self.rows[first : self.count], seg.flags[at]
+        rows["low"], rows["high"], rows["open"] = low, high, True
+        rows["first_packet"], rows["start_ns"] = seg.number[at], seg.time_ns[at]
+        rows["opening"] = _opening(seg, at, side)
+        # Without a SYN: services listen on low ports, clients speak from high ones.
+        downward = ((flags & SYN) == 0) & (seg.sport[at] < 1024) & (seg.dport[at] >= 1024)
+        rows["client"] = np.where(downward | ((flags & (SYN | ACK)) == SYN | ACK), 1 - side, side)
+        self._live.update(zip(zip(low.tolist(), high.tolist(), strict=True), range(first, self.count), strict=True))
+        return first + np.argsort(rank)
+
+    # -- counters and events -----------------------------------------------------------------------------------------
+
+    def _count(self, seg: Segments, runs: _Runs) -> None:
+        rows, cell, cells = self.rows, runs.run * 2 + runs.side, 2 * len(runs.flow)
+        rows["packets"][runs.flow] += np.bincount(cell, minlength=cells).reshape(-1, 2)
+        size = np.bincount(cell, weights=seg.length[runs.order], minlength=cells)
+        rows["bytes"][runs.flow] += size.astype(np.int64).reshape(-1, 2)
+        last = runs.order[_ends(runs.start, len(cell))]
+        rows["last_packet"][runs.flow], rows["end_ns"][runs.flow] = seg.number[last], seg.time_ns[last]
+
+    def _events(self, seg: Segments, runs: _Runs) -> None:
+        """SYN, SYN-ACK, RST and FIN: the first of each flow, and how many."""
+        rows, at = self.rows, np.flatnonzero(runs.flags & (SYN | FIN | RST))
+        flags, side, run = runs.flags[at], runs.side[at], runs.run[at]
+        syn, answer = (flags & (SYN | ACK)) == SYN, (flags & (SYN | ACK)) == SYN | ACK
+        reset, fin = (flags & RST) != 0, (flags & FIN) != 0
+        rows["syn_count"][runs.flow] += np.bincount(run[syn], minlength=len(runs.flow))
+        resets = np.bincount(run[reset] * 2 + side[reset], minlength=2 * len(runs.flow))
+        rows["resets"][runs.flow] += resets.reshape(-1, 2)
+        for mask, name in ((syn, "syn"), (answer, "syn_ack"), (reset, "reset")):
+            place, flow = self._unseen(rows[f"{name}_packet"], runs, at[mask])
+            row = runs.order[place]
+            rows[f"{name}_packet"][flow], rows[f"{name}_ns"][flow] = seg.number[row], seg.time_ns[row]
+            if name != "syn":
+                rows[f"{name}_ttl"][flow] = seg.ttl[row]
+            if name == "reset":
+                rows["reset_side"][flow] = runs.side[place]
+        for which in (0, 1):
+            place, flow = self._unseen(rows["fin_ns"][:, which], runs, at[fin & (side == which)])
+            rows["fin_ns"][flow, which] = seg.time_ns[runs.order[place]]
+
+    @staticmethod
+    def _unseen(column: I64, runs: _Runs, at: Rows) -> tuple[Rows, Rows]:
+        """The first of the places `at` of each run whose flow still has 0 in the column, and that flow."""
+        place = at[starts_of(runs.run[at])]
+        flow = runs.flow[runs.run[place]]
+        fresh = np.flatnonzero(column[flow] == 0)
+        return place[fresh], flow[fresh]
+
+    # -- payload -----------------------------------------------------------------------------------------------------
+
+    def _payload(self, seg: Segments, runs: _Runs, which: int, data: Rows) -> None:
+        """First and last time of one side's payload, which is at the places `data`."""
+        place, flow = self._unseen(self.rows["first_data_ns"][:, which], runs, data)
+        self.rows["first_data_ns"][flow, which] = seg.time_ns[runs.order[place]]
+        last = data[_ends(starts_of(runs.run[data]), len(data))]
+        self.rows["last_data_ns"][runs.flow[runs.run[last]], which] = seg.time_ns[runs.order[last]]
+
+    def _stream(self, seg: Segments, runs: _Runs, which: int, data: Rows) -> tuple[Rows, I64]:
+        """Follow one side's TCP payload; returns the places that an open head may need, and their stream offsets."""
+        starts = starts_of(runs.run[data])
+        self._base(seg, runs, which, data[starts])
+        flow, row = runs.flow[runs.run[data[starts]]], runs.order[data]
+        rows, length = self.rows[flow], seg.length[row]
+        begin = unwrapped(seg.seq[row] + ((runs.flags[data] & SYN) != 0), starts, rows["last"][:, which])
+        again, reach = retransmitted(begin, length, starts, rows["reach"][:, which])
+        resent = np.bincount(runs.run[data[again]], minlength=len(runs.flow))
+        self.rows["resent"][runs.flow, which] += resent
+        self.rows["last"][flow, which] = begin[_ends(starts, len(data))]
+        self.rows["reach"][flow, which] = reach
+        sizes, base = np.diff(starts, append=len(data)), rows["base"][:, which]
+        read = np.where(rows["open"][:, which], base + rows["position"][:, which], _NEVER)
+        needed = np.flatnonzero(begin + length > np.repeat(read, sizes))
+        return data[needed], begin[needed] - np.repeat(base, sizes)[needed]
+
+    def _base(self, seg: Segments, runs: _Runs, which: int, data: Rows) -> None:
+        """Where one side's stream begins: behind its SYN, or at the first payload of a conversation under way."""
+        syn = np.flatnonzero((runs.flags & SYN) != 0)
+        place, flow = self._unseen(
+            self.rows["base"][:, which], runs, np.sort(np.concatenate([syn[runs.side[syn] == which], data]))
+        )
+        base = _NUMBERS + seg.seq[runs.order[place]] + ((runs.flags[place] & SYN) != 0)
+        for name in ("base", "last", "reach"):
+            self.rows[name][flow, which] = base
+
+
+def _opening(seg: Segments, at: Rows, side: I64) -> I64:
+    """The client's first sequence number and its side, as the first packet of a flow tells: its SYN, or what follows."""
+    flags = seg.flags[at]
+    answer = (flags & (SYN | ACK)) == SYN | ACK
+    number = np.where(answer, seg.ack[at] - 1, seg.seq[at] - ((flags & SYN) == 0)) & 0xFFFFFFFF
+    return number << 1 | np.where(answer, 1 - side, side)
+
+
+def _differs(value: I64, label: Rows, before: I64) -> Rows:
+    """Places where a value is not the one before it under its label; before: what precedes the first of each label."""
+    earlier = np.roll(value, 1)
+    first = starts_of(label)
+    earlier[first] = before[label[first]]
+    return np.flatnonzero(value != earlier)
+
+
+def _ends(starts: Rows, size: int) -> Rows:
+    """The last places of the runs that begin at `starts`."""
+    return np.append(starts, size)[1:] - 1

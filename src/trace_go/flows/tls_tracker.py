@@ -15,9 +15,15 @@ ALERT_RECORD = 19
 """length of an encrypted alert in TLS 1.3: 2 bytes, content type, 16 bytes of tag"""
 TLS13 = 0x0304
 APPLICATION_DATA = 23
+EARLY_DATA = 42
+"""extension of a ClientHello that is followed by application data at once (RFC 8446 §4.2.10)"""
 MAX_ALERTS = 8
+"""alerts kept per conversation; two end one"""
+MAX_FLIGHT = 256 * 1024
+"""encrypted bytes of the server without a word of the client: its side is not in the capture (chains are below 256 KiB)"""
 FATAL = 2
 CLOSE_NOTIFY = 0
+_REFUSED = (TlsState.REFUSED_BY_CLIENT, TlsState.REFUSED_BY_SERVER)
 
 
 class TlsTracker:
@@ -25,7 +31,7 @@ class TlsTracker:
 
     __slots__ = (
         "alerts", "app_bytes", "certificates", "chain_packet", "client_ccs", "end_packet", "established_ns", "finished",
-        "flight_bytes", "gap", "hello", "hello_ns", "hello_packet", "problem", "random", "refused_inferred", "retried",
+        "flight_bytes", "hello", "hello_ns", "hello_packet", "problem", "random", "refused_inferred", "retried",
         "server", "server_ccs", "server_ns", "server_packet", "state",
     )  # fmt: skip
 
@@ -45,13 +51,13 @@ class TlsTracker:
         self.end_packet = 0
         self.app_bytes = self.flight_bytes = 0
         self.refused_inferred = False
-        self.gap = False
         self.finished = False
+        """nothing that follows tells more"""
         self.problem: str | None = None
 
     def read(self, reader: TlsReader, from_client: bool, number: int, time_ns: int) -> None:
         """Take every event that the reader has; raises WireError when the stream is not TLS."""
-        while (event := reader.next_event()) is not None:
+        while not self.finished and (event := reader.next_event()) is not None:
             if isinstance(event, HandshakeMessage):
                 handler = _MESSAGES.get((from_client, event.type))
                 if handler:
@@ -62,11 +68,12 @@ class TlsTracker:
     def broke(self, from_client: bool, reason: str, number: int, time_ns: int) -> None:
         """A side stopped being TLS."""
         self.problem = self.problem or reason
-        if not from_client and self.server is None and not self.alerts:
+        if not from_client and not self.alerts:
             self.not_tls(b"", number, time_ns)
 
     def not_tls(self, start: bytes, number: int, time_ns: int) -> None:
-        if self.server is None and self.hello is not None:
+        """The server's side begins with something else."""
+        if self.state is TlsState.CLIENT_HELLO:
             self.state, self.end_packet, self.server_ns = TlsState.NOT_TLS_ANSWER, number, time_ns
             self.problem = "the answer is not TLS" + (f": {start[:32]!r}" if start else "")
 
@@ -76,14 +83,14 @@ class TlsTracker:
         if self.hello is None:  # the second hello after a HelloRetryRequest repeats the first
             self.hello, self.random = tls.client_hello(body), tls.client_random(body)
             self.hello_packet, self.hello_ns = number, time_ns
-            self.state, self.end_packet = TlsState.CLIENT_HELLO, number
+            if self.server is None:
+                self.state, self.end_packet = TlsState.CLIENT_HELLO, number
 
     def _server_hello(self, body: bytes, number: int, time_ns: int) -> None:
-        hello = tls.server_hello(body)
-        if hello.hello_retry:
-            self.retried = True
-        self.server, self.server_packet, self.server_ns = hello, number, time_ns
-        self.state, self.end_packet = TlsState.SERVER_HELLO, number
+        self.server, self.server_packet, self.server_ns = tls.server_hello(body), number, time_ns
+        self.retried = self.retried or self.server.hello_retry
+        if self.state in (TlsState.PARTIAL, TlsState.CLIENT_HELLO, TlsState.SERVER_HELLO):
+            self.state, self.end_packet = TlsState.SERVER_HELLO, number
 
     def _certificate(self, body: bytes, number: int, time_ns: int) -> None:
         self.certificates, self.chain_packet = tls.certificate_chain(body), number
@@ -101,7 +108,8 @@ class TlsTracker:
                     time_ns=time_ns,
                 )
             )
-        if self.state is not TlsState.ESTABLISHED and event.level == FATAL and event.description != CLOSE_NOTIFY:
+        over = self.state is TlsState.ESTABLISHED or self.state in _REFUSED
+        if not over and event.level == FATAL and event.description != CLOSE_NOTIFY:
             self.state = TlsState.REFUSED_BY_CLIENT if from_client else TlsState.REFUSED_BY_SERVER
             self.end_packet = number
 
@@ -112,24 +120,38 @@ class TlsTracker:
             self.server_ccs = True
 
     def _encrypted(self, event: EncryptedRecord, from_client: bool, number: int, time_ns: int) -> None:
-        if self.state is TlsState.ESTABLISHED:
-            if from_client and event.content_type == APPLICATION_DATA:
+        is_data = event.content_type == APPLICATION_DATA
+        if self.hello is None and self.server is None:
+            self.finished = is_data  # the handshake is not in the capture
+        elif self.state in _REFUSED:
+            return
+        elif self.state is TlsState.ESTABLISHED:
+            if from_client and is_data:
                 if event.length != ALERT_RECORD or not self._is_13():
                     self.app_bytes += event.length
                 self.finished = True
-        elif not from_client:
-            self.flight_bytes += event.length
-            if self.client_ccs and self.server_ccs and not self._is_13():
-                self._establish(number, time_ns)
+        elif from_client:
+            self._from_client(event.length, is_data, number, time_ns)
         elif self._is_13():
-            if event.length == ALERT_RECORD:
+            self.flight_bytes += event.length
+            if self.flight_bytes > MAX_FLIGHT:
+                self.state, self.finished = TlsState.PARTIAL, True
+        elif is_data or self.client_ccs:  # the server's Finished, after the client's; or more, when that was missed
+            self._establish(number, time_ns)
+
+    def _from_client(self, length: int, is_data: bool, number: int, time_ns: int) -> None:
+        """An encrypted record of the client before the handshake is known to be over."""
+        if self._is_13():
+            if length == ALERT_RECORD:
                 self.state, self.end_packet, self.refused_inferred = TlsState.REFUSED_BY_CLIENT, number, True
-            elif event.content_type == APPLICATION_DATA:
+            elif is_data:
                 self._establish(number, time_ns)
-        elif event.content_type == APPLICATION_DATA:
+        elif is_data:
+            if self.server is None and self.hello and EARLY_DATA in self.hello.extension_types:
+                return
             # Application data from the client means that the handshake is over, whatever else was missed.
             self._establish(number, time_ns)
-            self.app_bytes += event.length
+            self.app_bytes += length
             self.finished = True
         elif self.client_ccs and self.server_ccs:  # abbreviated handshake: the client's Finished comes last
             self._establish(number, time_ns)
@@ -142,12 +164,9 @@ class TlsTracker:
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
-    def session(self, client: str) -> TlsSession:
-        """client: the name of the ClientHello's fingerprint, or empty."""
-        if self.certificates:
-            visibility = Visibility.SEEN
-        else:
-            visibility = Visibility.NOT_OBSERVABLE
+    def session(self, client: str, *, lost_up: bool, lost_down: bool) -> TlsSession:
+        """client: the name of the ClientHello's fingerprint, or empty; lost: bytes of the client or server are missing."""
+        lost = {TlsState.CLIENT_HELLO: lost_down, TlsState.SERVER_HELLO: lost_up or lost_down}.get(self.state, False)
         return TlsSession(
             hello=self.hello,
             client_random=self.random,
@@ -159,10 +178,10 @@ class TlsTracker:
             hello_retry=self.retried,
             chain=tuple(map(x509.certificate, self.certificates)),
             chain_packet=self.chain_packet,
-            chain_visibility=visibility,
+            chain_visibility=Visibility.SEEN if self.certificates else Visibility.NOT_OBSERVABLE,
             established_ns=self.established_ns,
             alerts=tuple(self.alerts),
-            state=TlsState.PARTIAL if self.gap and self.state is not TlsState.ESTABLISHED else self.state,
+            state=TlsState.PARTIAL if lost else self.state,
             refusal_visibility=Visibility.INFERRED if self.refused_inferred else Visibility.SEEN,
             end_packet=self.end_packet,
             client_app_bytes=self.app_bytes,

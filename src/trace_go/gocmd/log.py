@@ -12,10 +12,10 @@ from trace_go.gocmd.http2log import Http2Reader
 from trace_go.gocmd.messages import parse_error, starts_error
 from trace_go.model.go import Fetch, GoError, GoLog, VcsCommand
 
-MAX_LINE_CHARS = 65_536
-"""ours: of a longer line only this much is read; http2debug quotes 256 bytes of a body, four characters each at most"""
-MAX_RECORDS = 200_000
-"""ours, of each kind: a command that asks for 20,000 modules prints half as many `# get` lines"""
+MAX_LINE_CHARS = 8_192
+"""ours: of a longer line only this much is read; http2debug quotes 256 bytes of a body, and signed URLs have 2,000"""
+MAX_RECORDS = 100_000
+"""ours, of each kind: five requests for each of 20,000 modules"""
 MAX_ERRORS = 10_000
 """ours"""
 MAX_ERROR_LINES = 16

@@ -94,7 +94,7 @@ def of_go(flow: Flow) -> bool:
     if flow.tunnel:
         agents.append(flow.tunnel.user_agent)
     return (
-        bool(flow.tls and flow.tls.client)
+        bool(flow.tls and flow.tls.client.startswith(("go ", "git ")))
         or any(agent and agent.startswith(("Go-http-client/", "GoCommand/", "git/")) for agent in agents)
         or bool(flow.process and flow.process.split(" ", 1)[0] in ("go", "git", "git-remote-https", "git-remote-http"))
     )

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from trace_go.gocmd.environment import GoSettings, proxy_for
 from trace_go.gocmd.hosts import HostBook
-from trace_go.gocmd.messages import parse_error
+from trace_go.gocmd.log import uses_network
+from trace_go.gocmd.messages import error_kind
 from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
 from trace_go.model.chain import Judgement
@@ -28,8 +29,6 @@ from trace_go.paths.index import Index, is_extra, of_go
 from trace_go.wire.goproxy import maybe_module_url
 from trace_go.wire.secrets import mask_url
 
-_NETWORK_COMMAND = re.compile(r"\b(ls-remote|fetch|clone|pull|identify|checkout|update)\b")
-"""VCS commands of the go command that reach the network (cmd/go/internal/modfetch/codehost)"""
 _CLIENT_PREFIX = re.compile(r'^(?:Get|Head) "[^"]*": ')
 """what net/http puts before an error; the row has the URL already"""
 _SUMDB = frozenset({Artifact.SUMDB_LATEST, Artifact.SUMDB_LOOKUP, Artifact.SUMDB_SUPPORTED, Artifact.SUMDB_TILE})
@@ -88,12 +87,13 @@ class _Builder:
         log = self.account.log
         by_url: dict[str, list[Http2Exchange]] = defaultdict(list)
         for exchange in log.http2:
-            by_url[exchange.url].append(exchange)
+            if exchange.url:  # empty where the log could not tell two requests apart
+                by_url[exchange.url].append(exchange)
         tries = attempts(log.fetches, self.settings) if self.settings else ()
         for fetch, attempt in zip(log.fetches, tries or (None,) * len(log.fetches), strict=True):
             self._add(self._fetch(fetch, attempt, by_url.pop(fetch.url, ())))
         for command in log.vcs:
-            if command.remote and _NETWORK_COMMAND.search(command.command):
+            if command.remote and uses_network(command):
                 self._add(self._vcs(command))
         for url, exchanges in by_url.items():
             if not self._is_redirect_target(url) and maybe_module_url(url, self.bases):
@@ -109,22 +109,20 @@ class _Builder:
     def _fetch(self, fetch: Fetch, attempt: Attempt | None, exchanges: Sequence[Http2Exchange]) -> _Row:
         found = None
         if fetch.error is not None:
-            error = parse_error(fetch.error, fetch.line)
-            text = _CLIENT_PREFIX.sub("", fetch.error)
-            found = failure(error.kind if error else "other", text, error.status if error else None)
+            kind, status = error_kind(fetch.error)
+            found = failure(kind, _CLIENT_PREFIX.sub("", fetch.error), status)
         elif fetch.status is not None and fetch.status >= 400 and not _looks_elsewhere(fetch.status, attempt):
             found = failure("status", f"{fetch.status} {fetch.reason}".rstrip(), fetch.status)
         elif not fetch.finished:
             found = failure("response-timeout", "go was still waiting for the answer when it ended")
         said = f"{fetch.status} {fetch.reason}".rstrip() if fetch.status is not None else (fetch.error or "no answer")
-        redirects = tuple(dict.fromkeys(item.location for item in exchanges if item.location))
         return _Row(
             url=fetch.url,
             status=fetch.status,
             reason=fetch.reason,
             elapsed_s=fetch.elapsed_s,
             failure=found,
-            redirects=redirects,
+            redirects=_redirects(exchanges),
             repeats=max(0, len(exchanges) - 1),
             evidence=(evidence.log(fetch.line, f"go: {said}"),),
             attempt=attempt,
@@ -143,7 +141,7 @@ class _Builder:
         )
 
     def _is_redirect_target(self, url: str) -> bool:
-        return any(url in item.redirects for item in self._requests)
+        return any(mask_url(url) in item.redirects for item in self._requests)
 
     def _clear_http(self, told: set[str]) -> None:
         """Clear HTTP/1 requests on the wire that go's log does not hold."""
@@ -387,6 +385,10 @@ def _looks_elsewhere(status: int, attempt: Attempt | None) -> bool:
     return attempt.goes_on or (attempt.parts is not None and attempt.parts.artifact in search)
 
 
+def _redirects(exchanges: Sequence[Http2Exchange]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(mask_url(item.location) for item in exchanges if item.location))
+
+
 def _from_http2(url: str, exchanges: Sequence[Http2Exchange]) -> _Row:
     last = exchanges[-1]
     broken = last.status is not None and last.status >= 400
@@ -394,7 +396,7 @@ def _from_http2(url: str, exchanges: Sequence[Http2Exchange]) -> _Row:
         url=url,
         status=last.status,
         failure=failure("status", str(last.status), last.status) if broken else None,
-        redirects=tuple(dict.fromkeys(item.location for item in exchanges if item.location)),
+        redirects=_redirects(exchanges),
         repeats=len(exchanges) - 1,
         evidence=(evidence.log(last.line, f"HTTP/2 stream {last.stream}: {last.status or 'no answer'}"),),
         remote=last.remote,

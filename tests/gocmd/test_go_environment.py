@@ -12,9 +12,8 @@ from trace_go.gocmd.environment import match_globs, proxy_for, settings, split_g
 TABLES = json.loads((Path(__file__).parent / "data" / "go_tables.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(("globs", "target", "expected"), TABLES["match_globs"])
-def test_match_globs_as_go(globs: str, target: str, expected: bool) -> None:
-    assert match_globs(globs, target) is expected
+def test_match_globs_as_go() -> None:
+    assert [case for case in TABLES["match_globs"] if match_globs(case[0], case[1]) is not case[2]] == []
 
 
 @pytest.mark.parametrize(("value", "entries", "problem"), TABLES["goproxy"])
@@ -25,10 +24,13 @@ def test_goproxy_as_go(value: str, entries: list[list[str]], problem: str) -> No
     assert not problem or problems[0].startswith(problem)
 
 
-@pytest.mark.parametrize(("url", "http_proxy", "https_proxy", "no_proxy", "expected"), TABLES["proxy_for"])
-def test_proxy_for_as_go(url: str, http_proxy: str, https_proxy: str, no_proxy: str, expected: str) -> None:
-    environment = {"HTTP_PROXY": http_proxy, "HTTPS_PROXY": https_proxy, "NO_PROXY": no_proxy}
-    assert (proxy_for(url, environment) or "") == expected
+def test_proxy_for_as_go() -> None:
+    wrong = []
+    for url, http_proxy, https_proxy, no_proxy, expected in TABLES["proxy_for"]:
+        found = proxy_for(url, {"HTTP_PROXY": http_proxy, "HTTPS_PROXY": https_proxy, "NO_PROXY": no_proxy})
+        if (found or "") != expected:
+            wrong.append((url, no_proxy, found, expected))
+    assert wrong == []
 
 
 def test_proxy_variables_upper_case_first_and_empty_means_unset() -> None:

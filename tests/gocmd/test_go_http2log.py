@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -26,13 +27,13 @@ def test_interleaved_connections_against_the_servers_log(go_lines: bool) -> None
     """32 requests to a mirror and its storage, recorded with many threads: lines of both connections mix twice."""
     lines = (DATA / "interleaved.txt").read_text(encoding="utf-8").splitlines()
     found = read_log("\n".join(line for line in lines if go_lines or not line.startswith("# get"))).http2
-    served = Counter(
+    served: Counter[tuple[str, int | None, str]] = Counter(
         (f"https://{host}{path}", int(status), referer.strip('"'))
         for host, path, status, referer in map(str.split, (DATA / "interleaved.served.txt").read_text().splitlines())
     )
-    told = Counter((item.url, item.status, item.referer or "") for item in found)
-    assert sum(told.values()) == sum(served.values()) == 32
-    assert sum((told & served).values()) == 30
+    told: Counter[tuple[str, int | None, str]] = Counter((it.url, it.status, it.referer or "") for it in found)
+    assert told.total() == served.total() == 32
+    assert (told & served).total() == 30
     assert {status for _, status, _ in told - served} == {None}  # two answers that cannot be told apart stay empty
     assert {item.remote for item in found} == {"127.0.0.1:9443", "127.0.0.2:9444"}
     assert all(item.remote == item.url.split("/")[2] for item in found)
@@ -73,7 +74,7 @@ PATHS = st.lists(
 @settings(max_examples=300)
 @given(st.lists(PATHS, min_size=1, max_size=4), st.randoms(use_true_random=False), st.booleans())
 def test_nothing_wrong_is_told_under_any_interleaving(
-    requests: list[list[tuple[str, int]]], random: st.DrawFn, same_host: bool
+    requests: list[list[tuple[str, int]]], random: Random, same_host: bool
 ) -> None:
     """Writers mix with writers and readers with readers; an answer comes after its request."""
     queues, truth = [], {}
@@ -86,21 +87,27 @@ def test_nothing_wrong_is_told_under_any_interleaving(
     for part in (0, 1):
         waiting = [list(queue[part]) for queue in queues]
         while any(waiting):
-            lines.append(random.choice([queue for queue in waiting if queue]).pop(0))  # type: ignore[attr-defined]
+            lines.append(random.choice([queue for queue in waiting if queue]).pop(0))
     found = read(lines)
     assert {(item.connection, item.stream) for item in found} == set(truth)
     for item in found:
         url, status = truth[item.connection, item.stream]
         assert item.url in ("", url)
         assert item.status in (None, status)
-        assert item.location in (None, f"https://s.test{url[url.index('/', 8):]}")
+        assert item.location in (None, f"https://s.test{url[url.index('/', 8) :]}")
         if len(requests) == 1:
             assert (item.url, item.status) == (url, status)
 
 
 def test_an_address_used_again_is_another_connection() -> None:
-    once = ["http2: Transport creating client conn 0xa1 to 192.0.2.1:443", *connection("0xc0", "a.test", [("/", 200)])[0]]
-    again = ["http2: Transport creating client conn 0xa2 to 192.0.2.2:443", *connection("0xc0", "b.test", [("/", 200)])[0]]
+    once = [
+        "http2: Transport creating client conn 0xa1 to 192.0.2.1:443",
+        *connection("0xc0", "a.test", [("/", 200)])[0],
+    ]
+    again = [
+        "http2: Transport creating client conn 0xa2 to 192.0.2.2:443",
+        *connection("0xc0", "b.test", [("/", 200)])[0],
+    ]
     first, second = read([*once, *again])
     assert (first.connection, first.remote, first.url) == ("0xc0", "192.0.2.1:443", "https://a.test/")
     assert (second.connection != "0xc0", second.remote, second.url) == (True, "192.0.2.2:443", "https://b.test/")
