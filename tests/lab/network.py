@@ -14,6 +14,7 @@ GATEWAY, GATEWAY6 = "192.0.2.1", "2001:db8:1::1"
 WAN_GATEWAY, WAN_GATEWAY6 = "203.0.113.1", "2001:db8:2::1"
 WAN_INTERNET, WAN_INTERNET6 = "203.0.113.2", "2001:db8:2::2"
 RESOLVER = "198.51.100.53"
+NOBODY = "203.0.113.99"  # an address that no host has
 
 
 class LabError(Exception):

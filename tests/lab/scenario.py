@@ -1,7 +1,8 @@
 """A scenario is one TOML file in `scenarios/`: its world, its command, and what is true about the outcome.
 
-Keys: title, require (go.mod lines), command, ipv6; tables [env] (the client's go environment), [generated] (count,
-blob_bytes: more modules to require), [gateway], [hosts."NAME"], [truth], [[truth.requests]]: the classes below.
+Keys: title, require (go.mod lines), go_sum (lines), command, ipv6, limit_s; tables [env] (the client's go environment),
+[generated] (count, blob_bytes: more modules to require), [gateway], [hosts."NAME"], [truth], [[truth.requests]]: the
+classes below.
 """
 
 import tomllib
@@ -15,11 +16,18 @@ from lab.modules import MIRRORED, PRIVATE, Module, generated, requirements
 FOLDER = Path(__file__).parent / "scenarios"
 PROXY_HOST, PROXY_PORT = "proxy.corp.example", 3128
 FIRST_EXTRA = 100  # 198.51.100.100 and up: hosts that only one scenario has
+FAULTS = {
+    "nxdomain": "the resolver does not know the name",
+    "dns-silent": "the resolver never answers for the name",
+    "blackhole": "nobody has the address",
+    "blackhole6": "nobody has the IPv6 address, a server has the other",
+    "refused": "the host listens on no port",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
-    """A server of the internet. `fault` is "", nxdomain, blackhole, refused, or one of adversary.MODES."""
+    """A server of the internet. `fault` is "", one of FAULTS, or one of adversary.MODES."""
 
     plays: str = "mirror"  # a key of servers.ROLES
     address: str = ""
@@ -34,7 +42,12 @@ class Host:
 
     @property
     def served(self) -> bool:
-        return self.fault in ("", "nxdomain")
+        return self.fault in ("", "nxdomain", "dns-silent", "blackhole6")
+
+    def addresses(self, *, ipv6: bool) -> list[str]:
+        """The addresses that the host has; the resolver may know more."""
+        v4 = [self.address] if self.fault != "blackhole" else []
+        return v4 + ([self.address6] if ipv6 and not self.fault.startswith("blackhole") else [])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +87,10 @@ class Scenario:
     name: str
     title: str
     require: Sequence[str] = ()
+    go_sum: Sequence[str] = ()
     command: Sequence[str] = ("go", "mod", "download")
     ipv6: bool = False
+    limit_s: float | None = None  # the command is ended by SIGTERM after this time, as CI systems do
     env: Mapping[str, str] = field(default_factory=dict)
     extra: Sequence[Module] = ()
     gateway: Gateway
@@ -105,9 +120,12 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
-def load(name: str) -> Scenario:
-    """Read one scenario. Raises FileNotFoundError, tomllib.TOMLDecodeError, KeyError or TypeError (unknown key)."""
-    table = tomllib.loads((FOLDER / f"{name}.toml").read_text())
+def load(name: str, change: str = "") -> Scenario:
+    """Read one scenario. change: TOML lines laid over its file; an empty table there empties the file's.
+
+    Raises FileNotFoundError, tomllib.TOMLDecodeError, KeyError or TypeError (unknown key).
+    """
+    table = _over(tomllib.loads((FOLDER / f"{name}.toml").read_text()), tomllib.loads(change))
     hosts = dict(HOSTS)
     for number, (host, changes) in enumerate(table.pop("hosts", {}).items(), FIRST_EXTRA):
         hosts[host] = Host(**_known(HOSTS.get(host), f"198.51.100.{number}") | changes)
@@ -125,3 +143,10 @@ def load(name: str) -> Scenario:
 
 def _known(host: Host | None, address: str) -> dict[str, Any]:
     return {"plays": host.plays, "address": host.address} if host else {"address": address}
+
+
+def _over(table: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    deep = {
+        key: _over(table.get(key, {}), value) for key, value in changes.items() if isinstance(value, dict) and value
+    }
+    return table | changes | deep

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab import adversary, sumdb
 from lab.modules import PRIVATE
-from lab.network import CLIENT, CLIENT6, GATEWAY, RESOLVER
+from lab.network import CLIENT, CLIENT6, GATEWAY, NOBODY, RESOLVER
 from lab.scenario import PROXY_HOST, PROXY_PORT, Host, Scenario
 
 RUN = Path("/run/lab")  # on the world's own tmpfs
@@ -73,12 +73,14 @@ def missing(needed: list[str]) -> list[str]:
 def dnsmasq(scenario: Scenario) -> list[str]:
     """A resolver with the lab's zone and no upstream: any other name does not exist."""
     names = {name: [h.address, *[h.address6] * scenario.ipv6] for name, h in scenario.hosts.items()}
-    absent = {name for name, host in scenario.hosts.items() if host.fault == "nxdomain"}
+    absent = {name for name, host in scenario.hosts.items() if host.fault in ("nxdomain", "dns-silent")}
+    forwarded = [name for name, host in scenario.hosts.items() if host.fault == "dns-silent"]
     if scenario.gateway.proxy and not scenario.gateway.transparent:
         names[PROXY_HOST] = [GATEWAY]
     return [
         *("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries"),
         *("--local=/#/", "--bind-interfaces", f"--listen-address={RESOLVER}"),
+        *(f"--server=/{name}/{NOBODY}" for name in forwarded),
         *(f"--host-record={name},{','.join(ips)}" for name, ips in names.items() if name not in absent),
     ]
 
@@ -109,7 +111,7 @@ http {{
 
 
 def _server(name: str, host: Host, ipv6: bool) -> str:
-    addresses = [host.address, *[f"[{host.address6}]"] * ipv6]
+    addresses = [f"[{address}]" if ":" in address else address for address in host.addresses(ipv6=ipv6)]
     listen = "".join(f"listen {a}:80; listen {a}:443 ssl http2; " for a in addresses)
     rules = "".join(
         f'location ~ "{match}" {{ types {{}} {directives.rstrip(";")}; }}\n' for match, directives in host.rules.items()
@@ -130,7 +132,7 @@ def fcgiwrap() -> list[str]:
 def adversaries(scenario: Scenario) -> dict[str, list[str]]:
     """Misbehaving servers by host name."""
     return {
-        name: [sys.executable, "-m", "lab.adversary", host.fault, host.address, *[host.address6] * scenario.ipv6]
+        name: [sys.executable, "-m", "lab.adversary", host.fault, *host.addresses(ipv6=scenario.ipv6)]
         for name, host in scenario.hosts.items()
         if host.fault in adversary.MODES
     }

@@ -144,8 +144,10 @@ class World:
                 network.command("mount", "--bind", str(source), target)
 
     def _network(self) -> None:
-        present = [host for host in self.scenario.hosts.values() if host.fault != "blackhole"]
-        network.build([h.address for h in present], [h.address6 for h in present], ipv6=self.scenario.ipv6)
+        ipv6 = self.scenario.ipv6
+        addresses = [address for host in self.scenario.hosts.values() for address in host.addresses(ipv6=ipv6)]
+        v6 = [address for address in addresses if ":" in address]
+        network.build([address for address in addresses if address not in v6], v6, ipv6=ipv6)
         if self.scenario.gateway.transparent:
             network.redirect_web(PROXY_PORT)
 
@@ -160,6 +162,8 @@ class World:
         sumdb.write(servers.SUMDB, self.scenario.mirrored)
         go_mod = modules.go_mod("client.example/app", self.scenario.main_requires)
         (self.out / "work" / "go.mod").write_text(go_mod)
+        if self.scenario.go_sum:
+            (self.out / "work" / "go.sum").write_text("".join(f"{line}\n" for line in self.scenario.go_sum))
 
     def _servers(self) -> None:
         """Start what is left and wait until each answers."""
@@ -233,7 +237,11 @@ class World:
         ]
         for copy in copies:
             copy.start()
-        status = process.wait()
+        try:
+            status = process.wait(self.scenario.limit_s)
+        except subprocess.TimeoutExpired:
+            process.terminate()
+            status = process.wait()
         for copy in copies:
             copy.join(STOP_LIMIT_S)  # a grandchild may still hold the pipe
         return _shell_status(status)

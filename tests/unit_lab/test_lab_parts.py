@@ -11,7 +11,7 @@ from cryptography.x509 import verification
 from lab import adversary, modules, pki, scenario, servers
 
 DOCUMENTATION = [ipaddress.ip_network(n) for n in ("203.0.113.0/24", "198.51.100.0/24")]
-FAULTS = {"", "nxdomain", "blackhole", "refused", *adversary.MODES}
+FAULTS = {"", *scenario.FAULTS, *adversary.MODES}
 HANDLERS = {"direct", "mirror", "mitm", "checksum-db", "none"}
 ROLES = {"resolver", "forward-proxy", "interceptor", "mirror", "checksum-db", "cdn", "origin"}
 

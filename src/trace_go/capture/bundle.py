@@ -32,8 +32,11 @@ from trace_go.wire.secrets import mask_env, mask_text
 
 FORMAT = 1
 CAPTURE, LOG, FACTS, GO_MOD, GO_SUM = "capture.pcapng", "go.log", "bundle.json", "go.mod", "go.sum"
+# Whom the run trusted and what its site had configured, so that the same chains are judged alike elsewhere.
+TRUST, CONFIG, PUBLIC_ROOTS = "trust.pem", "trace-go.toml", "public-roots.pem"
 # The capture's cap is what zipfile.ZIP64_LIMIT allows without the 64-bit extension; a log may grow a little by masking.
 MAX_BYTES = {CAPTURE: (1 << 31) - 1, LOG: 2 * MAX_LOG_BYTES, FACTS: 16 << 20, GO_MOD: 16 << 20, GO_SUM: 16 << 20}
+MAX_BYTES |= {TRUST: 16 << 20, CONFIG: 1 << 20, PUBLIC_ROOTS: 16 << 20}
 # Packets and logs shrink to a tenth at best; a zip bomb of this kind shrinks to a thousandth.
 MAX_EXPANSION, FREE_BYTES = 100, 64 << 20
 MAX_MEMBERS = 16
@@ -65,6 +68,10 @@ class Bundle:
     log: Path | None = None
     go_mod: Path | None = None
     go_sum: Path | None = None
+    trust: Path | None = None
+    """PEM: the roots that the run judged certificates by"""
+    config: Path | None = None
+    public_roots: Path | None = None
     unpacked: tempfile.TemporaryDirectory[str] | None = None
     """where the members of a zip file are"""
 
@@ -167,7 +174,8 @@ def _write_members(
     bundle: Bundle, open_member: Callable[[str], AbstractContextManager[IO[bytes]]], folder: Path | None
 ) -> None:
     """The facts come last: a folder without them is a run that was cut short."""
-    for name, source in ((CAPTURE, bundle.capture), (GO_MOD, bundle.go_mod), (GO_SUM, bundle.go_sum)):
+    plain = ((CAPTURE, bundle.capture), (GO_MOD, bundle.go_mod), (GO_SUM, bundle.go_sum), (TRUST, bundle.trust))
+    for name, source in (*plain, (CONFIG, bundle.config), (PUBLIC_ROOTS, bundle.public_roots)):
         if source is not None and (folder is None or source != folder / name):
             with source.open("rb") as data, open_member(name) as out:
                 shutil.copyfileobj(data, out, COPY_BYTES)
@@ -272,6 +280,9 @@ def _from_folder(folder: Path, name: str, unpacked: tempfile.TemporaryDirectory[
             log=files[LOG],
             go_mod=files[GO_MOD],
             go_sum=files[GO_SUM],
+            trust=files[TRUST],
+            config=files[CONFIG],
+            public_roots=files[PUBLIC_ROOTS],
             unpacked=unpacked,
         )
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TextIO
 
+from trace_go.capture.bundle import Bundle
 from trace_go.checks.framework import discover
 from trace_go.gocmd.config import Config, load_config
 from trace_go.model.errors import ConfigError, TraceGoError
@@ -29,15 +30,25 @@ class Reporter(Protocol):
     def render(self, report: Report, out: TextIO) -> None: ...
 
 
-def options(arguments: argparse.Namespace, environment: Mapping[str, str], *, probe: bool) -> Options:
-    """Options of an analysis. environment: the command's, for its trust store and proxies. Raises ConfigError."""
+def options(
+    arguments: argparse.Namespace, environment: Mapping[str, str], *, probe: bool, bundle: Bundle | None = None
+) -> Options:
+    """Options of an analysis. Raises ConfigError.
+
+    environment: the command's, for its trust store and proxies. bundle: its kept trust store and configuration stand in
+    for this machine's.
+    """
     known = {check.id for check in discover()}
     for name in (*arguments.select, *arguments.ignore):
         if name not in known:
             raise ConfigError(f"no check is called {name!r}; `trace-go checks` lists them")
-    site = config(arguments.config)
+    kept = bundle.config if bundle and not arguments.config else None
+    site = config(str(kept) if kept else arguments.config, search=bundle is None)
+    if kept and bundle and bundle.public_roots:
+        site = replace(site, public_roots=str(bundle.public_roots))
+    trust = bundle.trust if bundle and arguments.trust == "system" else None
     return Options(
-        store=choose(arguments.trust, environment),
+        store=file_store(trust, "system") if trust else choose(arguments.trust, environment),
         config=site,
         public_store=file_store(Path(site.public_roots)) if site.public_roots else None,
         select=tuple(arguments.select),
@@ -46,15 +57,18 @@ def options(arguments: argparse.Namespace, environment: Mapping[str, str], *, pr
     )
 
 
-def config(path: str | None) -> Config:
-    """The file of --config, else ./trace-go.toml when there is one. Raises ConfigError."""
-    file = Path(path or CONFIG_NAME)
+def config_file(path: str | None) -> Path | None:
+    """The file of --config, else ./trace-go.toml when there is one."""
+    return Path(path) if path else Path(CONFIG_NAME) if Path(CONFIG_NAME).is_file() else None
+
+
+def config(path: str | None, *, search: bool = True) -> Config:
+    """What config_file finds; without `search` only a given path. Raises ConfigError."""
+    file = config_file(path) if path or search else None
+    if file is None:
+        return Config()
     try:
         text = file.read_text("utf-8")
-    except FileNotFoundError:
-        if path is None:
-            return Config()
-        raise ConfigError(f"{file}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: {error}") from error
     try:

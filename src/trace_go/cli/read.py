@@ -14,16 +14,15 @@ from trace_go.pipeline import Source, analyse
 
 def main(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
-        source, environment = Source(captures=tuple(arguments.files)), dict(os.environ)
+        source, kept = Source(captures=tuple(arguments.files)), None
         for path in arguments.files:
             bundle = maybe_open_bundle(path)
             if bundle:
                 stack.enter_context(closing(bundle))
                 if len(arguments.files) > 1:
                     raise ConfigError(f"{path} is a bundle, which holds one run: read it alone")
-                source = source_of(path, bundle)
-                environment |= bundle.account.process_env
-        options = common.options(arguments, environment, probe=False)
+                source, kept = source_of(path, bundle), bundle
+        options = common.options(arguments, os.environ, probe=False, bundle=kept)
         with common.progress_bar() as progress:
             report = analyse(source, options, progress)
     common.write(report, arguments, sys.stdout)

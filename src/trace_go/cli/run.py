@@ -17,7 +17,7 @@ from trace_go.gocmd.asking import asking
 from trace_go.gocmd.log import LogReader
 from trace_go.model.errors import CaptureError, PrivilegeError
 from trace_go.model.go import GoAccount
-from trace_go.pipeline import Source, judge, observe, probe
+from trace_go.pipeline import Options, Source, judge, observe, probe
 from trace_go.report.escape import clean
 from trace_go.wire.secrets import mask_text
 
@@ -84,6 +84,9 @@ def main(arguments: argparse.Namespace) -> int:
                 log=folder / "go.log",
                 go_mod=_present("go.mod"),
                 go_sum=_present("go.sum"),
+                trust=_trust(options, folder),
+                config=common.config_file(arguments.config),
+                public_roots=Path(options.config.public_roots) if options.config.public_roots else None,
             )
             _keep(arguments.write, bundle)
         common.write(report, arguments, sys.stderr)
@@ -102,6 +105,12 @@ def _start(path: Path, notes: list[str]) -> Capture | None:
         notes.append(f"no packets: {error}")
         return None
     return capture
+
+
+def _trust(options: Options, folder: Path) -> Path:
+    path = folder / "trust.pem"
+    path.write_text(options.store.pem())
+    return path
 
 
 def _present(name: str) -> Path | None:

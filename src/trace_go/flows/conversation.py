@@ -1,8 +1,8 @@
 """One TCP conversation: puts stream bytes back in order, finds out what they speak, and drives the readers of `wire`.
 
-A conversation has two sides, numbered like the table's endpoints; which one is the client may change when the first bytes
-show that the guess from the packets was wrong. Only the head is read: as soon as a reader has nothing more to tell, its
-side closes and the engine stops handing it segments. An event belongs to the packet that made its bytes readable.
+A conversation has two sides, numbered like the table's endpoints; which one is the client may change when the first
+bytes show that the guess from the packets was wrong. Only the head is read: as soon as a reader has nothing more to tell,
+its side closes and the engine stops handing it segments. An event belongs to the packet that made its bytes readable.
 """
 
 from collections import deque
@@ -140,10 +140,12 @@ class Conversation:
         if side.speaks == "dns":
             self._dns(which, side, data, number, time_ns)
             return
-        tls, answer, request = looks_like_tls(data), http1.looks_like_response(data), http1.looks_like_request(data)
+        tls = looks_like_tls(data)
         if tls:
             self._start_tls(which, side, data, number, time_ns)
-        elif answer:
+            return
+        answer, request = http1.looks_like_response(data), http1.looks_like_request(data)
+        if answer:
             self._start_answers(which, side, data, number, time_ns)
         elif request:
             self._start_requests(which, side, data, number, time_ns)

@@ -24,10 +24,8 @@ MAX_EXTENSIONS = 8
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
-_IPV4 = np.dtype(
-    [("vihl", "u1"), ("tos", "u1"), ("length", ">u2"), ("id", ">u2"), ("fragment", ">u2"), ("ttl", "u1")]
-    + [("protocol", "u1"), ("checksum", ">u2"), ("src", ">u4"), ("dst", ">u4")]
-)
+_IPV4 = np.dtype("u1, u1, >u2, >u2, >u2, u1, u1, >u2, >u4, >u4")
+_IPV4.names = ("vihl", "tos", "length", "id", "fragment", "ttl", "protocol", "checksum", "src", "dst")
 _IPV6 = np.dtype(
     [("word", ">u4"), ("length", ">u2"), ("next", "u1"), ("ttl", "u1"), ("src", "u1", 16), ("dst", "u1", 16)]
 )

@@ -1,5 +1,7 @@
-"""The engine: batches in, flows and lookups out. State carries over from batch to batch, so any source is the same code,
-and how packets are divided into batches makes no difference."""
+"""The engine: batches in, flows and lookups out. State carries over from batch to batch, so any source is the same code.
+
+How packets are divided into batches makes no difference.
+"""
 
 import ipaddress
 from bisect import bisect_left
@@ -15,7 +17,7 @@ from trace_go.flows.conversation import END, Conversation
 from trace_go.flows.decode import ICMPV6, TCP, UDP, Addresses, Segments, decode
 from trace_go.flows.grouping import starts_of
 from trace_go.flows.names import Names
-from trace_go.flows.table import UDP_KEY, FlowTable, Stretch
+from trace_go.flows.table import FLOW, UDP_KEY, FlowTable, Stretch
 from trace_go.model.errors import WireError
 from trace_go.model.flow import Endpoint, Traffic
 from trace_go.model.packets import I64, U8, Batch
@@ -84,7 +86,7 @@ class Engine:
             one, other = talk.sides
             heads.append((one.position, other.position, one.open, other.open))
         state = np.array(heads, np.int64)
-        self._table.rows["position"][flows], self._table.rows["open"][flows] = state[:, :2], state[:, 2:] != 0
+        self._table.rows["position"][flows], self._table.rows["open"][flows] = state[:, :2], state[:, 2:]
 
     def _begin(self, flow: int) -> Conversation:
         row = self._table.rows[flow]
@@ -97,7 +99,8 @@ class Engine:
         client, server = ends[talk.client], ends[1 - talk.client]
         for message, from_client, number, time_ns in talk.dns:
             if from_client != message.is_response:
-                notes.append((number, self._names.add, (message, client.ip, client.port, server.ip, "tcp", number, time_ns)))
+                asked = (message, client.ip, client.port, server.ip, "tcp", number, time_ns)
+                notes.append((number, self._names.add, asked))
         talk.dns.clear()
 
     # -- UDP, ICMP ---------------------------------------------------------------------------------------------------
@@ -106,15 +109,14 @@ class Engine:
         """DNS over UDP. One message is one question of a person or a program: per packet is per question here."""
         at = np.flatnonzero((seg.protocol == UDP) & ((seg.dport == DNS_PORT) | (seg.sport == DNS_PORT)))
         columns = (seg.payload, seg.captured, seg.number, seg.time_ns, seg.src, seg.sport, seg.dst, seg.dport)
-        for start, size, number, time_ns, src, sport, dst, dport in zip(*(c[at].tolist() for c in columns), strict=True):
+        for start, size, number, time_ns, *ends in zip(*(column[at].tolist() for column in columns), strict=True):
             try:
                 message = dns.message(bytes(memory[start : start + size]))
             except WireError:
                 continue
-            if message.is_response:
-                src, sport, dst, dport = dst, dport, src, sport
-            if dport == DNS_PORT:
-                asked = (message, self._ip(src), sport, self._ip(dst), "udp", number, time_ns)
+            client, port, resolver, service = ends[2:] + ends[:2] if message.is_response else ends
+            if service == DNS_PORT:
+                asked = (message, self._ip(client), port, self._ip(resolver), "udp", number, time_ns)
                 notes.append((number, self._names.add, asked))
 
     def _quotations(self, data: U8, seg: Segments, notes: list[_Note]) -> None:
@@ -177,7 +179,9 @@ class Engine:
             owners=owners or {},
         )
         quoted = self._quoted()
-        rows = self._table.rows[: self._table.count].tolist()
+        table = self._table.rows[: self._table.count]
+        # By column: tolist of a structured array leaves its inner arrays as they are.
+        rows = zip(*(table[name].tolist() for name in FLOW.names or ()), strict=True)
         flows = tuple(
             outcome.flow(self.first_id + index, row, self._talks.get(index), quoted.get(index, {}), context)
             for index, row in enumerate(rows)
@@ -194,5 +198,6 @@ def _hand_over(talk: Conversation, memory: memoryview, rows: I64) -> None:
             if side.open and offset + length > side.position:
                 talk.segment(which, offset, bytes(memory[start : start + captured]), length, number, time_ns)
         rows, count = rows[count:], 2 * count
-        read = np.array([side.position if side.open else END for side in sides])
-        rows = rows[rows[:, 1] + rows[:, 4] > read[rows[:, 0]]]
+        if len(rows):
+            read = np.array([side.position if side.open else END for side in sides])
+            rows = rows[rows[:, 1] + rows[:, 4] > read[rows[:, 0]]]

@@ -62,7 +62,7 @@ def unwrapped(seq: I64, starts: Rows, before: I64) -> I64:
     step[starts] = seq[starts] - before
     step = step.astype(np.uint32).view(np.int32).astype(np.int64)
     step[starts] += before
-    total = np.cumsum(step)
+    total: I64 = np.cumsum(step)
     return total - np.repeat(total[starts] - step[starts], np.diff(starts, append=len(seq)))
 
 

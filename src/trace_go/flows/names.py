@@ -1,8 +1,8 @@
 """Joins DNS queries and answers into lookups: retries, latency, and answers that contradict each other.
 
-A resolver library repeats an unanswered question, from the same or a new port, so a lookup is one (client, resolver, name,
-type) from its first query until it is answered. An answer belongs to a query by port and id (RFC 1035 §4.1.1, RFC 5452 §9);
-one that belongs to none is a lookup of its own.
+A resolver library repeats an unanswered question, from the same or a new port, so a lookup is one (client, resolver,
+name, type) from its first query until it is answered. An answer belongs to a query by port and id (RFC 1035 §4.1.1,
+RFC 5452 §9); one that belongs to none is a lookup of its own.
 """
 
 from collections import deque
@@ -59,12 +59,13 @@ class Names:
         if message.opcode:
             return
         query = (client, port, resolver, message.id)
-        key = (client, resolver, message.questions[0][0].lower(), message.questions[0][1]) if message.questions else None
+        name, kind = message.questions[0] if message.questions else ("", 0)
+        key = (client, resolver, name.lower(), kind)
         if message.is_response:
-            lookup = self._answered(query, key, transport)
+            lookup = self._answered(query, key if message.questions else None, transport)
             if lookup and len(lookup.answers) < MAX_ANSWERS:
                 lookup.answers.append((message, query, transport, number, time_ns))
-        elif key:
+        elif message.questions:
             lookup = self._asked(key, transport)
             if lookup and len(lookup.query_packets) < MAX_QUERIES:
                 lookup.query_packets.append(number)
@@ -130,7 +131,8 @@ def _agree(one: tuple[int, tuple[str, ...]], other: tuple[int, tuple[str, ...]])
 
 def _freeze(item: _Open, file: int) -> Lookup:
     client, resolver, name, kind = item.key
-    final = next((answer for answer in item.answers if not answer[0].truncated), item.answers[0] if item.answers else None)
+    whole = [answer for answer in item.answers if not answer[0].truncated]
+    final = next(iter(whole or item.answers), None)
     start_ns = min((at for _, _, at in item.sent), default=final[4] if final else 0)
     conflicts = _conflicts(item)
     return Lookup(
@@ -144,7 +146,8 @@ def _freeze(item: _Open, file: int) -> Lookup:
         cnames=tuple(record.value for record in final[0].answers if record.type == _CNAME) if final else (),
         start_ns=start_ns,
         latency_s=(final[4] - start_ns) / 1e9 if final and item.sent else None,
-        retries=len(item.sent) - len({transport for _, transport, _ in item.sent}),  # TCP after UDP: cut short, no silence
+        # TCP after UDP follows a truncated answer, not silence.
+        retries=len(item.sent) - len({transport for _, transport, _ in item.sent}),
         conflicting=bool(conflicts),
         conflicts=conflicts,
         query_packets=tuple(item.query_packets),

@@ -15,8 +15,8 @@ PATIENCE_NS = 1_000_000_000
 """silence at the end of the capture that counts as no answer: the first SYN is repeated after 1 s (RFC 6298 §2)"""
 CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48})
 """alerts by which a client refuses a certificate (RFC 8446 §6.2)"""
-_UDP_PROTOCOLS = {53: "dns", 443: "quic"}
-_TCP_PROTOCOLS = {853: "dot"}
+_PROTOCOLS = {(True, 53): "dns", (True, 443): "quic", (False, 853): "dot"}
+"""(UDP, port of the server) → what it is taken for when its bytes do not tell"""
 
 Quoted = Mapping[int, tuple[str, int]]
 """side that sent the packet quoted by an ICMP error → the error's text and packet number"""
@@ -63,10 +63,12 @@ class _Facts:
 
 def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quoted, context: Context) -> Flow:
     """row: the flow's record of the table as a tuple in the order of table.FLOW."""
-    (low, high, client, first_packet, last_packet, start_ns, end_ns, packets, size, resent, syn_packet, syn_ns, syn_count,
-     syn_ack_packet, syn_ack_ns, syn_ack_ttl, first_data, last_data, fin_ns, resets, reset_packet, reset_ns, reset_side,
-     reset_ttl, *_) = row  # fmt: skip
-    tls, exchanges, lost = None, (), (False, False)
+    (low, high, client, first_packet, last_packet, start_ns, end_ns, syn_packet, syn_ns, syn_count, syn_ack_packet,
+     syn_ack_ns, syn_ack_ttl, reset_packet, reset_ns, reset_side, reset_ttl,
+     packets, size, resent, first_data, last_data, fin_ns, resets, *_) = row  # fmt: skip
+    tls: TlsSession | None = None
+    exchanges: tuple[Exchange, ...] = ()
+    lost = (False, False)
     if talk is not None:
         client = talk.client
         lost = (talk.sides[client].gap, talk.sides[1 - client].gap)
@@ -124,7 +126,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         icmp=error[0] if error else None,
         icmp_packet=error[1] if error else 0,
         outcome=_udp_outcome(facts) if udp else _tcp_outcome(facts, tls, talk, exchanges),
-        protocol=(talk.protocol if talk else "") or (_UDP_PROTOCOLS if udp else _TCP_PROTOCOLS).get(ends[server].port, ""),
+        protocol=(talk.protocol if talk else "") or _PROTOCOLS.get((udp, ends[server].port), ""),
         tls=tls,
         tunnel=talk.tunnel if talk else None,
         exchanges=exchanges,

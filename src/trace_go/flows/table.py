@@ -1,8 +1,8 @@
 """Per-flow counters and first events, kept in one structured array and updated by vectorised reductions.
 
-A flow is keyed by its two endpoints in numeric order; side 0 is the lower one. Which side is the client is a column of its
-own, because it may be corrected later. A SYN with another sequence number opens a new flow on the same endpoints. The rows
-of one batch that belong to one flow are a run: batches are sorted into runs, file order inside.
+A flow is keyed by its two endpoints in numeric order; side 0 is the lower one. Which side is the client is a column of
+its own, because it may be corrected later. A SYN with another sequence number opens a new flow on the same endpoints. The
+rows of one batch that belong to one flow are a run: batches are sorted into runs, file order inside.
 """
 
 from dataclasses import dataclass
@@ -19,17 +19,14 @@ _NUMBERS = 1 << 32
 """where unwrapped sequence numbers begin, so that 0 is none"""
 _NEVER = 1 << 62
 
+_PLAIN = """low high client first_packet last_packet start_ns end_ns syn_packet syn_ns syn_count syn_ack_packet syn_ack_ns
+syn_ack_ttl reset_packet reset_ns reset_side reset_ttl"""
+_SIDED = "packets bytes resent first_data_ns last_data_ns fin_ns resets base last reach position open"
 FLOW = np.dtype(
-    [("low", "i8"), ("high", "i8"), ("client", "i8"), ("first_packet", "i8"), ("last_packet", "i8")]
-    + [("start_ns", "i8"), ("end_ns", "i8"), ("packets", "i8", 2), ("bytes", "i8", 2), ("resent", "i8", 2)]
-    + [("syn_packet", "i8"), ("syn_ns", "i8"), ("syn_count", "i8")]
-    + [("syn_ack_packet", "i8"), ("syn_ack_ns", "i8"), ("syn_ack_ttl", "i8")]
-    + [("first_data_ns", "i8", 2), ("last_data_ns", "i8", 2), ("fin_ns", "i8", 2), ("resets", "i8", 2)]
-    + [("reset_packet", "i8"), ("reset_ns", "i8"), ("reset_side", "i8"), ("reset_ttl", "i8")]
-    + [("opening", "i8"), ("base", "i8", 2), ("last", "i8", 2), ("reach", "i8", 2), ("position", "i8", 2), ("open", "?", 2)]
+    [(name, "i8") for name in _PLAIN.split()] + [(name, "i8", 2) for name in _SIDED.split()] + [("opening", "i8")]
 )
-"""opening: sequence number and side of the SYN; base, last, reach: unwrapped numbers of stream byte 0, of the segment seen
-last and of the furthest byte; position, open: how far the head is read, and whether reading goes on"""
+"""Two values where sides differ. opening: sequence number and side of the SYN; base, last, reach: unwrapped numbers of
+stream byte 0, of the segment seen last and of the furthest byte; position, open: how far the head is read, and whether on"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +117,7 @@ class FlowTable:
         rank = np.argsort(at)
         at, side, low, high = at[rank], side[rank], low[rank], high[rank]
         rows, flags = self.rows[first : self.count], seg.flags[at]
-        rows["low"], rows["high"], rows["open"] = low, high, True
+        rows["low"], rows["high"], rows["open"] = low, high, 1
         rows["first_packet"], rows["start_ns"] = seg.number[at], seg.time_ns[at]
         rows["opening"] = _opening(seg, at, side)
         # Without a SYN: services listen on low ports, clients speak from high ones.
@@ -190,7 +187,7 @@ class FlowTable:
         self.rows["last"][flow, which] = begin[_ends(starts, len(data))]
         self.rows["reach"][flow, which] = reach
         sizes, base = np.diff(starts, append=len(data)), rows["base"][:, which]
-        read = np.where(rows["open"][:, which], base + rows["position"][:, which], _NEVER)
+        read = np.where(rows["open"][:, which] != 0, base + rows["position"][:, which], _NEVER)
         needed = np.flatnonzero(begin + length > np.repeat(read, sizes))
         return data[needed], begin[needed] - np.repeat(base, sizes)[needed]
 
@@ -206,7 +203,7 @@ class FlowTable:
 
 
 def _opening(seg: Segments, at: Rows, side: I64) -> I64:
-    """The client's first sequence number and its side, as the first packet of a flow tells: its SYN, or what follows."""
+    """The client's first sequence number and side, as the first packet of a flow tells: its SYN, or what follows."""
     flags = seg.flags[at]
     answer = (flags & (SYN | ACK)) == SYN | ACK
     number = np.where(answer, seg.ack[at] - 1, seg.seq[at] - ((flags & SYN) == 0)) & 0xFFFFFFFF

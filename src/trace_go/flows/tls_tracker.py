@@ -1,7 +1,7 @@
 """Follows one TLS handshake from the outside: collects hellos, certificates and alerts, and tells how far it went.
 
-Without keys, TLS 1.3 shows only record sizes after the ServerHello. The client's first encrypted record decides: an alert is
-19 bytes, a Finished 53 or 69 and a client certificate more (RFC 8446 §4.4.4, §5.2, §6; facts checked against real go).
+Without keys, TLS 1.3 shows only record sizes after the ServerHello. The client's first encrypted record decides: an alert
+is 19 bytes, a Finished 53 or 69 and a client certificate more (RFC 8446 §4.4.4, §5.2, §6; facts checked against real go).
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ EARLY_DATA = 42
 MAX_ALERTS = 8
 """alerts kept per conversation; two end one"""
 MAX_FLIGHT = 256 * 1024
-"""encrypted bytes of the server without a word of the client: its side is not in the capture (chains are below 256 KiB)"""
+"""encrypted bytes of the server without a word of the client: that side is not in the capture (chains are shorter)"""
 FATAL = 2
 CLOSE_NOTIFY = 0
 _REFUSED = (TlsState.REFUSED_BY_CLIENT, TlsState.REFUSED_BY_SERVER)
@@ -165,7 +165,7 @@ class TlsTracker:
     # -- end ---------------------------------------------------------------------------------------------------------
 
     def session(self, client: str, *, lost_up: bool, lost_down: bool) -> TlsSession:
-        """client: the name of the ClientHello's fingerprint, or empty; lost: bytes of the client or server are missing."""
+        """client: the name of the ClientHello's fingerprint, or empty; lost: bytes of that side are missing."""
         lost = {TlsState.CLIENT_HELLO: lost_down, TlsState.SERVER_HELLO: lost_up or lost_down}.get(self.state, False)
         return TlsSession(
             hello=self.hello,

@@ -127,7 +127,7 @@ class _Builder:
             evidence=(evidence.log(fetch.line, f"go: {said}"),),
             attempt=attempt,
             remote=next((item.remote for item in exchanges if item.remote), None),
-            answered=fetch.status is not None,
+            answered=fetch.status is not None or any(item.status for item in exchanges),
         )
 
     def _vcs(self, command: VcsCommand) -> _Row:

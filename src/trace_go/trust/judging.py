@@ -62,7 +62,7 @@ def judge_all(
         authorities.setdefault(certificate.subject, {})[certificate.sha256] = certificate
     shared = shared_keys((sighting.name, sighting.chain) for sighting in distinct)
     public = public_store or (store if store.name == "certifi" else certifi_store())
-    roots = public.name if public_store else "Mozilla's roots"
+    roots = "the configured public roots" if public_store else "Mozilla's roots"
 
     def judged(sighting: Sighting) -> Judgement:
         chain, name, at_ns = sighting.chain, sighting.name, sighting.at_ns
@@ -78,7 +78,9 @@ def judge_all(
         if trusted and sighting.public:
             public_trusted = store is public or judge(chain, name=name, at_ns=at_ns, store=public)[0]
             if not public_trusted:
-                why += (f"{name} is a public host, yet only {store.name} trusts its chain, not {roots}",)
+                why += (
+                    f"{name} is a public host, yet only the trust store ({store.name}) accepts its chain, not {roots}",
+                )
                 culprit = culprit or issuer_name(chain[0])
         return Judgement(
             name=name,

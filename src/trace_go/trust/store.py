@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 import re
+import ssl
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -64,6 +65,9 @@ class TrustStore:
                 by_subject.setdefault(root.raw_subject, []).append(root)
         return by_subject
 
+    def pem(self) -> str:
+        return "".join(ssl.DER_cert_to_PEM_cert(certificate.der) for certificate in self.certificates)
+
     def verifier_roots(self, issuers: frozenset[bytes]) -> list[Any]:
         """The roots among `issuers` (encoded names) as cryptography's objects, less those it cannot read."""
         from cryptography.x509 import InvalidVersion, load_der_x509_certificate
@@ -94,15 +98,15 @@ def certifi_store() -> TrustStore:
     return TrustStore("certifi", f"Mozilla's roots of certifi {certifi.__version__}", partial(_load, (path,), ()))
 
 
-def file_store(path: Path) -> TrustStore:
-    """A PEM bundle. Raises ConfigError when it cannot be read or holds no certificate."""
+def file_store(path: Path, name: str | None = None) -> TrustStore:
+    """A PEM bundle; name: how to call it, default its path. Raises ConfigError when it cannot be read or holds no certificate."""
     try:
         ders = pem_certificates(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"trust file {path}: {error.strerror or error}") from error
     if all(read(der).problem for der in ders):
         raise ConfigError(f"trust file {path}: no PEM certificate in it; convert DER with openssl x509 -inform der")
-    return TrustStore(str(path), f"the certificates in {path}", partial(_given, ders))
+    return TrustStore(name or str(path), f"the certificates in {path}", partial(_given, ders))
 
 
 def system_store(environ: Mapping[str, str], goos: str = sys.platform) -> TrustStore:
@@ -129,8 +133,6 @@ def system_store(environ: Mapping[str, str], goos: str = sys.platform) -> TrustS
 
 def _platform_store(platform: str) -> TrustStore:
     """What stands in for a store only the platform's own verifier can read in full."""
-    import ssl
-
     ders = tuple(ssl.create_default_context().get_ca_certs(binary_form=True))
     note = f"go uses the {platform} store, which is not read here; in its place "
     if ders:
