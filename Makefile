@@ -47,6 +47,7 @@ lab: lab-setup ## every scenario without trace-go, against its truth; or one of 
 
 captures: lab-setup ## make captures/ again, from the lab
 	$(BIN)/python scripts/captures.py
+	$(BIN)/python scripts/check_captures.py
 
 readme: $(READY) ## write the generated parts of the documentation again
 	$(BIN)/python scripts/readme.py

@@ -42,6 +42,7 @@ Real go commands in the lab's network namespaces (`tests/lab`), as the client's 
 documentation ranges; there are no secrets. `make captures` makes them and this list again, each by
 `python -m lab run NAME --capture --out DIR -- COMMAND`.
 A `.zip` is the bundle that `trace-go -w` keeps of such a run: packets, go's own account and its environment.
+`checks/` has bundles for each check: where it fires, where it must be silent, and a case that a hasty check gets wrong.
 
 | capture | packets | bytes | what happens | command |
 |---|---:|---:|---|---|

@@ -46,7 +46,7 @@ def make(target: Path, run: dict[str, Any], scratch: Path) -> str:
     )
     bundle = out / "run.zip"
     if not bundle.exists():
-        return f"ended with {done.returncode}: {done.stderr.strip()}"
+        return f"ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
     with zipfile.ZipFile(bundle, "a", zipfile.ZIP_DEFLATED) as archive:
         for name in ROOTS:
             if name not in archive.namelist():

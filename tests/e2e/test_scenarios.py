@@ -89,8 +89,6 @@ def test_from_packets_alone(name: str, traced: Run) -> None:
         match = expected(truth.requests, url)
         if match:
             assert request["handled_by"] in (match.handled_by, "unknown", "none"), request
-            if match.handled_by == "none":
-                assert request["handled_by"] == "none"
     if truth.status == "ok":
         assert report["verdict"]["status"] == "ok", report["findings"]
 

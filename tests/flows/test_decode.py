@@ -201,14 +201,6 @@ def test_random_bytes(sample: list[tuple[bytes, int]]) -> None:
     assert decoded(made) == slow(made)
 
 
-def test_empty_batch() -> None:
-    none = np.zeros(0, np.int64)
-    batch = Batch(
-        data=np.zeros(0, np.uint8), offset=none, captured=none, length=none, time_ns=none, linktype=none, first_number=1
-    )
-    assert len(decode(batch, Addresses())[1]) == 0
-
-
 # -- the cases by name -------------------------------------------------------------------------------------------------
 
 BODY = tcp(40001, 443, b"payload", seq=7, ack=9, flags=SYN | ACK, options=b"\2\4\5\xb4")
@@ -233,9 +225,7 @@ def test_null_family_of_a_big_endian_host() -> None:
 
 
 def test_padding_is_no_payload() -> None:
-    (seen,) = decoded([Frame(link(ip("10.0.0.2", "10.0.0.3", TCP, tcp(1, 2))) + bytes(6))]) if False else decoded(
-        [Frame(link(ip("10.0.0.2", "10.0.0.3", TCP, tcp(1, 2))) + bytes(6))]
-    )
+    (seen,) = decoded([Frame(link(ip("10.0.0.2", "10.0.0.3", TCP, tcp(1, 2))) + bytes(6))])
     assert (seen.payload, seen.length) == (b"", 0)
 
 

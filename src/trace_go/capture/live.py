@@ -265,7 +265,7 @@ class ToolSource:
             packets=self._decoder.packets if self._decoder else 0,
             drops=sum(counts) if counts else None,
             method=self._name,
-            problem=f"{self._name} ended early: {self._last_words()}" if ended else self._kept.problem,
+            problem=f"{self._name} ended early: {self._reason()}" if ended else self._kept.problem,
         )
 
     def close(self) -> None:
@@ -281,10 +281,13 @@ class ToolSource:
             if not said:
                 self._process.kill()
                 self._process.communicate()
-                raise PrivilegeError(f"{privilege_advice()} ({self._name}: {self._last_words()})")
+                raise PrivilegeError(f"{privilege_advice()} ({self._name}: {self._reason()})")
 
-    def _last_words(self) -> str:
-        return self._said.decode("utf-8", "backslashreplace").strip().rpartition("\n")[2] or "no reason given"
+    def _reason(self) -> str:
+        """The reason that the program gives: its first line that is not about what it does."""
+        lines = self._said.decode("utf-8", "backslashreplace").splitlines()
+        reasons = (line for line in lines if line.strip() and not line.startswith(("Capturing on", "File:", "Packets")))
+        return next(reasons, "no reason given").removeprefix(f"{self._name}: ")
 
     def _decode(self, data: bytes) -> None:
         """Batches of what is whole in `data` and in what was left before."""
@@ -326,6 +329,8 @@ def tool_command(interface: str, bpf: str | None) -> list[str]:
 
     Only Linux has an interface for all. Elsewhere dumpcap gets all that have an address, and tcpdump takes its default.
     """
+    if sys.platform == "win32":
+        raise PrivilegeError("capturing needs Linux or macOS: capture with Wireshark and use `trace-go read`")
     everything = interface == "any" and sys.platform != "linux"
     dumpcap, tcpdump = shutil.which("dumpcap"), shutil.which("tcpdump")
     if dumpcap:

@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trace-go-")))
         path = capture_path(arguments.write) if arguments.write else folder / "capture.pcapng"
-        capture = None if arguments.no_capture else _start(path, notes)
+        capture = None if arguments.no_capture else _opened(path, notes)
         go = go_env(environment, invoking_user(), Path.cwd())
         asked = asking(
             arguments.command,
@@ -40,6 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
             x=not arguments.no_x,
             http2=not arguments.no_http2debug,
         )
+        capture = _started(capture, notes)
         reader = LogReader(expect_x=asked.expect_x, expect_http2=asked.expect_http2)
         sampler = SocketSampler()
         result = run(
@@ -95,16 +96,29 @@ def main(arguments: argparse.Namespace) -> int:
     return result.exit_code
 
 
-def _start(path: Path, notes: list[str]) -> Capture | None:
-    """A running capture; None, with the reason said once and noted, when the machine does not allow one."""
+def _opened(path: Path, notes: list[str]) -> Capture | None:
+    """A capture that is being opened; None, with the reason told and noted, when the machine does not allow one."""
     try:
-        capture = best_capture(path)
-        capture.start()
+        return best_capture(path)
     except PrivilegeError as error:
-        print(f"trace-go: no packets: {clean(str(error))}", file=sys.stderr)
-        notes.append(f"no packets: {error}")
+        _say_refused(error, notes)
+        return None
+
+
+def _started(capture: Capture | None, notes: list[str]) -> Capture | None:
+    """The capture, running from now on."""
+    try:
+        if capture:
+            capture.start()
+    except PrivilegeError as error:
+        _say_refused(error, notes)
         return None
     return capture
+
+
+def _say_refused(error: PrivilegeError, notes: list[str]) -> None:
+    print(f"trace-go: no packets: {clean(str(error))}", file=sys.stderr)
+    notes.append(f"no packets: {error}")
 
 
 def _trust(options: Options, folder: Path) -> Path:

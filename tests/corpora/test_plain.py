@@ -1,0 +1,52 @@
+"""Captures by other projects whose expected facts an independent tool found: server names, CONNECT authorities, DNS names.
+
+The corpora are not part of the project: without them (or the folder that TRACE_GO_CORPORA names) these tests are skipped.
+"""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trace_go.model.report import CaptureFile
+from trace_go.pipeline import Observed, Source, observe
+
+FOLDER = Path(os.environ.get("TRACE_GO_CORPORA", Path(__file__).parents[2].parent / "shared" / "corpora"))
+EXPLAINED: dict[str, str] = {}
+"""files whose expected facts are wrong or out of scope, with the reason"""
+
+
+def plain() -> list[dict[str, Any]]:
+    try:
+        lines = (FOLDER / "truth.jsonl").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    return [row for row in map(json.loads, lines) if row.get("plain")]
+
+
+@cache
+def read(name: str) -> Observed:
+    return observe(Source(captures=(str(FOLDER / "captures" / name),)))
+
+
+ROWS = plain()
+CASES = [pytest.param(row, id=row["file"]) for row in ROWS]
+needed = pytest.mark.skipif(not ROWS, reason=f"no corpora at {FOLDER}")
+
+
+@needed
+@pytest.mark.parametrize("row", CASES)
+def test_facts_equal_the_expected(row: dict[str, Any]) -> None:
+    if row["file"] in EXPLAINED:
+        pytest.skip(EXPLAINED[row["file"]])
+    seen = read(row["file"])
+    file: CaptureFile = seen.files[0]
+    assert file.packets == row["packets"]
+    hellos = [flow.tls.hello for flow in seen.traffic.flows if flow.tls and flow.tls.hello]
+    assert {hello.sni for hello in hellos if hello.sni} == set(row.get("sni", ()))
+    assert {flow.tunnel.authority for flow in seen.traffic.flows if flow.tunnel} == set(row.get("connect", ()))
+    asked = {name.lower().rstrip(".") for name in row.get("dns_qnames", ())}
+    assert {lookup.name.rstrip(".") for lookup in seen.traffic.lookups} == asked
