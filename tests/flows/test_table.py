@@ -143,18 +143,22 @@ def check(packets: Sequence[Packet], *sizes: int) -> FlowTable:
 
 
 sequence = st.sampled_from([0, 1, 100, 110, 2**31, 2**32 - 1, 2**32 - 50]) | st.integers(0, 2**32 - 1)
-packets = st.builds(
+ENDS = {name: st.integers(1, 2) for name in ("src", "dst")} | {
+    name: st.sampled_from([80, 40001]) for name in ("sport", "dport")
+}
+datagrams = st.tuples(*ENDS.values(), st.integers(0, 9)).map(
+    lambda drawn: Packet(*drawn[:4], flags=0, length=drawn[4], protocol=UDP)
+)
+packets = datagrams | st.builds(
     Packet,
-    src=st.integers(1, 2),
-    dst=st.integers(1, 2),
-    sport=st.sampled_from([80, 40001]),
-    dport=st.sampled_from([80, 40001]),
+    **ENDS,
     flags=st.sampled_from([SYN, SYN, SYN | ACK, ACK, ACK, ACK, FIN | ACK, RST, RST | ACK, 0]),
     seq=sequence,
     ack=sequence,
     length=st.sampled_from([0, 1, 10, 50]),
+    protocol=st.just(TCP),
     ttl=st.integers(1, 255),
-) | st.builds(Packet, src=st.integers(1, 2), dst=st.integers(1, 2), flags=st.just(0), length=st.integers(0, 9), protocol=st.just(UDP))
+)
 
 
 @given(st.lists(packets, max_size=40), st.lists(st.integers(0, 9), max_size=6))

@@ -10,14 +10,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from trace_go.checks import catalogue
-from trace_go.model.evidence import Confidence, Evidence
+from trace_go.checks import catalogue, proof
+from trace_go.checks.command import target
+from trace_go.model.chain import Judgement
+from trace_go.model.evidence import Confidence, Evidence, EvidenceKind
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import HandledBy, Request
+from trace_go.model.ledger import Artifact, HandledBy, Request
 from trace_go.model.report import Case
 
-MAX_EVIDENCE = 5
-"""pieces of evidence shown per finding; the rest are more of the same"""
 SECTIONS = ("What it means", "Why it matters", "How we know", "False positives", "What to do", "References")
 """headings of every page, in this order"""
 
@@ -80,34 +80,80 @@ def failed(case: Case, *kinds: str) -> dict[str, list[Request]]:
     return groups
 
 
+def refused(case: Case, *kinds: str) -> Iterator[tuple[str, list[Request], Judgement | None, str]]:
+    """Certificates that go refused for one of these reasons: host, requests, the judged chain, why.
+
+    An interceptor's certificates are left out: its own check tells more.
+    """
+    faulty: dict[str, Judgement] = {}
+    for judgement in case.judgements:
+        if not judgement.trusted:
+            faulty.setdefault(judgement.name, judgement)
+    for host, requests in failed(case, *kinds).items():
+        rest = [item for item in requests if item.handled_by is not HandledBy.MITM]
+        if rest:
+            found = faulty.get(target(rest[0]))
+            yield host, rest, found, sentence(found.detail) if found else reason(rest[0])
+
+
 def where(request: Request) -> str:
     """Host or address of the hop where a request broke, else of its last hop."""
     hop = next((item for item in request.hops if item.broken), request.hops[-1] if request.hops else None)
     return (hop.host or hop.ip or hop.role.value) if hop else "?"
 
 
-def target(request: Request) -> str:
-    """Host that a request was for."""
-    return (request.hops[-1].host or request.hops[-1].ip or "?") if request.hops else "?"
+def went_direct(case: Case) -> set[str]:
+    """Modules, and repositories that hold modules, that were asked for at their origin."""
+    return {
+        item.module
+        for item in case.requests
+        if item.module and item.artifact in (Artifact.GIT, Artifact.GO_GET) and not item.failure
+    }
 
 
-def evidence_of(requests: Iterable[Request]) -> tuple[Evidence, ...]:
-    """The evidence of several requests, each piece once, packets first."""
-    pieces = dict.fromkeys(piece for request in requests for piece in request.evidence)
-    return tuple(sorted(pieces, key=lambda piece: piece.packet is None)[:MAX_EVIDENCE])
+def is_below(module: str, roots: set[str]) -> bool:
+    """Whether a module is one of `roots` or lies below one.
+
+    >>> is_below("example.com/a/b", {"example.com/a"}), is_below("example.com/ab", {"example.com/a"})
+    (True, False)
+    """
+    parts = module.split("/")
+    return any("/".join(parts[:length]) in roots for length in range(1, len(parts) + 1))
 
 
-def ids(requests: Iterable[Request]) -> tuple[int, ...]:
-    return tuple(request.id for request in requests)
+def recovered(case: Case, requests: Iterable[Request]) -> bool:
+    """Whether what each request was for was obtained after all, from another entry of GOPROXY or from the origin."""
+    wanted = {(item.module, item.version, item.artifact) for item in requests}
+    if any(module is None for module, _, _ in wanted):
+        return False
+    got = {(item.module, item.version, item.artifact) for item in case.requests if not item.failure}
+    missing = wanted - got
+    return not missing or all(is_below(module or "", went_direct(case)) for module, _, _ in missing)
 
 
-def intercepted(request: Request) -> bool:
-    return request.handled_by is HandledBy.MITM
+def reason(request: Request) -> str:
+    """Why a request failed, as a sentence: in go's words, or in ours where only packets tell."""
+    if not request.failure:
+        return ""
+    if any(piece.kind is EvidenceKind.LOG for piece in request.evidence):
+        return said(request.failure.text)
+    return sentence(request.failure.text)
+
+
+def said(text: str) -> str:
+    """What go printed, as a sentence on one line."""
+    return f"go says “{' '.join(text.split())}”."
 
 
 def count(number: int, noun: str) -> str:
     """`1 request`, `3 requests`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def some(names: Iterable[str], most: int = 3) -> str:
+    """`a, b, c …`: each once, in order."""
+    unique = sorted(set(names))
+    return ", ".join(unique[:most]) + (" …" if len(unique) > most else "")
 
 
 def sentence(text: str) -> str:
@@ -116,6 +162,7 @@ def sentence(text: str) -> str:
 
 
 def finding(
+    case: Case,
     check_id: str,
     meta: Meta,
     *,
@@ -124,22 +171,26 @@ def finding(
     remedy: Remedy,
     subject: str,
     requests: Iterable[Request] = (),
-    evidence: tuple[Evidence, ...] = (),
+    evidence: Iterable[Evidence] = (),
     severity: Severity | None = None,
     confidence: Confidence = Confidence.HIGH,
 ) -> Finding:
-    """A finding with its check's metadata; evidence defaults to that of the requests."""
+    """A finding with its check's metadata. evidence: what proves it, before what the ledger says of its requests.
+
+    An error that was made good by another entry of GOPROXY is a warning, unless `severity` says otherwise.
+    """
     requests = tuple(requests)
+    default = Severity.WARNING if meta.severity is Severity.ERROR and requests and recovered(case, requests) else None
     return Finding(
         id=check_id,
-        severity=severity or meta.severity,
+        severity=severity or default or meta.severity,
         confidence=confidence,
         audience=meta.audience,
         title=title,
         detail=detail,
-        evidence=evidence[:MAX_EVIDENCE] or evidence_of(requests),
+        evidence=proof.chosen([*evidence, *proof.of_requests(case, requests)]),
         remedy=remedy,
         subject=subject,
-        requests=ids(requests),
+        requests=tuple(request.id for request in requests),
         cause_rank=meta.cause_rank,
     )

@@ -96,8 +96,12 @@ class FlowTable:
         flow = np.array([self._live.get(key, -1) for key in keys], np.intp)
         opening = np.where(flow < 0, _opening(seg, first, side[start]), self.rows["opening"][flow])
         syns = np.flatnonzero((flags & (SYN | ACK)) == SYN)
-        group_of = np.searchsorted(start, syns, side="right") - 1
-        again = syns[_differs(_opening(seg, order[syns], side[syns]), group_of, opening)]
+        owner = np.searchsorted(start, syns, side="right") - 1
+        differs = _differs(_opening(seg, order[syns], side[syns]), owner, opening)
+        again, owner = syns[differs], owner[differs]
+        whole = again == start[owner]  # nothing of the batch is left to the flow before
+        flow[owner[whole]] = -1
+        again = again[~whole]
         start = np.concatenate([start, again])
         sort = np.argsort(start)
         start, flow = start[sort], np.concatenate([flow, np.full(len(again), -1)])[sort]

@@ -1,0 +1,79 @@
+"""Commands of remedies. Names, URLs and module paths come from hostile input: quoted, or there is no command."""
+
+import ipaddress
+import shlex
+from urllib.parse import urlsplit
+
+from trace_go.model.ledger import Request, Role
+from trace_go.model.report import Case
+
+MAX_WORD_CHARS = 1000
+"""a name or URL that is longer does not help anybody who reads it on a terminal"""
+_PORTS = {"http": 80, "https": 443}
+
+
+def shell(template: str, *words: str) -> str | None:
+    """`template`, which is ours, with each `{}` replaced by one of `words`, quoted for a POSIX shell.
+
+    None when a word does not fit on one line, is empty or would be taken for an option.
+    """
+    if any(not word.isprintable() or word[:1] in ("", "-") or len(word) > MAX_WORD_CHARS for word in words):
+        return None
+    return template.format(*map(shlex.quote, words))
+
+
+def target(request: Request) -> str:
+    """Host that a request was for."""
+    return (request.hops[-1].host or request.hops[-1].ip or "?") if request.hops else "?"
+
+
+def site(case: Case, request: Request) -> str:
+    """`https://host[:port]` of the server that a request was for."""
+    host, port = target(request), port_of(case, request)
+    scheme = "http" if (request.url or "").startswith("http:") or port == _PORTS["http"] else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}" + (f":{port}" if port != _PORTS[scheme] else "")
+
+
+def port_of(case: Case, request: Request) -> int:
+    try:
+        split = urlsplit(request.url or "")
+        if split.hostname:
+            return split.port or _PORTS.get(split.scheme, 443)
+    except ValueError:  # a port that is no number
+        return 443
+    flow = next((case.flows[hop.flow] for hop in request.hops if hop.flow is not None), None)
+    if flow and flow.tunnel:
+        port = flow.tunnel.authority.rpartition(":")[2]
+        return int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 443
+    return flow.server.port if flow else 443
+
+
+def handshake(case: Case, request: Request, server_name: str | None = None) -> str | None:
+    """An openssl command that shows what the server of a request answers to TLS, by the same forward proxy.
+
+    server_name: another name to ask for than the server's own.
+    """
+    host = target(request)
+    words = [f"{f'[{host}]' if ':' in host else host}:{port_of(case, request)}"]
+    template = "openssl s_client -connect {}"
+    if server_name or not is_address(host):
+        template += " -servername {}"
+        words.append(server_name or host)
+    proxy = next((hop for hop in request.hops if hop.role is Role.FORWARD_PROXY), None)
+    if proxy and proxy.flow is not None:
+        template += " -proxy {}"
+        words.append(f"{proxy.host or proxy.ip}:{case.flows[proxy.flow].server.port}")
+    return shell(f"{template} -showcerts </dev/null", *words)
+
+
+def setting(case: Case, name: str, value: str) -> str | None:
+    """The command that sets a variable of go where it is set now: in the environment or with `go env -w`."""
+    return shell("export {}" if name in case.account.process_env else "go env -w {}", f"{name}={value}")
+
+
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

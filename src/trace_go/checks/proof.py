@@ -1,0 +1,114 @@
+"""Which packets and log lines prove a finding: of a failed connection the packet that decided it, not its first."""
+
+from collections.abc import Callable, Iterable
+
+from trace_go.model import evidence
+from trace_go.model.chain import Judgement
+from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
+from trace_go.model.flow import Flow, Outcome
+from trace_go.model.ledger import Request
+from trace_go.model.report import Case
+from trace_go.wire.tls import alert_name
+
+MAX_EVIDENCE = 5
+"""pieces shown per finding; the rest are more of the same"""
+KEPT_FOR_OTHERS = 2
+"""places that packets leave to log lines and probes"""
+
+
+def chosen(pieces: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    """At most MAX_EVIDENCE pieces, each once, packets first and in their order."""
+    unique = dict.fromkeys(pieces)
+    packets = sorted((item for item in unique if item.packet is not None), key=lambda item: (item.file, item.packet))
+    others = [item for item in unique if item.packet is None]
+    return (*packets[: MAX_EVIDENCE - min(len(others), KEPT_FOR_OTHERS)], *others)[:MAX_EVIDENCE]
+
+
+def of_requests(case: Case, requests: Iterable[Request]) -> list[Evidence]:
+    """What the ledger says of each request; for one that failed, the packet that decided it in place of the first."""
+    pieces: list[Evidence] = []
+    for request in requests:
+        flow = flow_of(case, request)
+        decided = _decisive(flow) if flow and request.failure else None
+        if decided:
+            pieces.append(decided)
+        pieces += [item for item in request.evidence if not decided or item.kind is not EvidenceKind.PACKET]
+    return pieces
+
+
+def flow_of(case: Case, request: Request) -> Flow | None:
+    """The connection on which a request broke, else the one it used."""
+    hops = [hop for hop in request.hops if hop.flow is not None]
+    hop = next((item for item in hops if item.broken), hops[-1] if hops else None)
+    return case.flows[hop.flow] if hop and hop.flow is not None else None
+
+
+def of_chain(judgement: Judgement) -> Evidence:
+    """The certificate that a judgement is about, where it was seen."""
+    leaf = judgement.chain[0] if judgement.chain else None
+    text = f"certificate for {judgement.name}" + (f", issuer {leaf.issuer or 'without a name'}" if leaf else "")
+    if judgement.visibility is Visibility.PROBED:
+        return evidence.probe(text)
+    return evidence.packet(judgement.packet, text, judgement.file)
+
+
+def _decisive(flow: Flow) -> Evidence | None:
+    tell = _TELL.get(flow.outcome)
+    number, text = tell(flow) if tell else (0, "")
+    return evidence.packet(number, text, flow.file) if number else None
+
+
+def _reset(flow: Flow) -> tuple[int, str]:
+    return (flow.reset.packet, f"RST from {flow.server.ip}") if flow.reset else (0, "")
+
+
+def _no_answer(flow: Flow) -> tuple[int, str]:
+    times = f", sent {flow.syn_count} times" if flow.syn_count > 1 else ""
+    return flow.syn_packet, f"SYN to {flow.server.ip}:{flow.server.port}{times}, never answered"
+
+
+def _tunnel(flow: Flow) -> tuple[int, str]:
+    tunnel = flow.tunnel
+    return (tunnel.response_packet, f"{tunnel.status} {tunnel.reason}".rstrip()) if tunnel else (0, "")
+
+
+def _alert(flow: Flow) -> tuple[int, str]:
+    tls = flow.tls
+    if not tls:
+        return 0, ""
+    if tls.refusal_visibility is Visibility.INFERRED:
+        return tls.end_packet, "an encrypted record of an alert's size, then the end: the client refused"
+    alert = next((item for item in tls.alerts if item.packet == tls.end_packet), None)
+    by = "client" if alert and alert.from_client else "server"
+    return tls.end_packet, f"alert {alert_name(alert.description)} from the {by}" if alert else "the handshake ends"
+
+
+def _not_tls(flow: Flow) -> tuple[int, str]:
+    return (flow.tls.end_packet, flow.tls.problem or "the answer is not TLS") if flow.tls else (0, "")
+
+
+def _silence(flow: Flow) -> tuple[int, str]:
+    if flow.tls:
+        return flow.tls.hello_packet, f"ClientHello for {flow.name or flow.server.ip}, never answered"
+    waiting = next((item for item in flow.exchanges if item.status is None), None)
+    return (waiting.request_packet, f"{waiting.method} request, never answered") if waiting else (0, "")
+
+
+def _closed(flow: Flow) -> tuple[int, str]:
+    after = flow.tls.end_packet if flow.tls else 0
+    return after, f"the last of the handshake with {flow.name or flow.server.ip}, then the connection is closed"
+
+
+_TELL: dict[Outcome, Callable[[Flow], tuple[int, str]]] = {
+    Outcome.NO_ANSWER: _no_answer,
+    Outcome.REFUSED: _reset,
+    Outcome.UNREACHABLE: lambda flow: (flow.icmp_packet, f"ICMP {flow.icmp}"),
+    Outcome.RESET: _reset,
+    Outcome.TUNNEL_REFUSED: _tunnel,
+    Outcome.REJECTED_CERTIFICATE: _alert,
+    Outcome.REFUSED_HANDSHAKE: _alert,
+    Outcome.NOT_TLS: _not_tls,
+    Outcome.SILENT: _silence,
+    Outcome.CLOSED_IN_HANDSHAKE: _closed,
+}
+"""how a connection ended → the packet that shows it (0: none) and what it shows"""
