@@ -158,7 +158,7 @@ def test_go_refuses_in_tls_13_by_a_record_of_19_bytes() -> None:
 
 def test_what_follows_a_refusal_does_not_undo_it() -> None:
     tls = tls_of(spoken((0, hello()), (1, answer13() + FLIGHT13), (0, CHANGE + encrypted(19) + encrypted(53)), (1, alert(80))))
-    assert (tls.state, tls.end_packet) == (TlsState.REFUSED_BY_CLIENT, 7)
+    assert (tls.state, tls.end_packet) == (TlsState.REFUSED_BY_CLIENT, 6)
 
 
 @pytest.mark.parametrize("finished", [53, 69])
@@ -315,7 +315,7 @@ def test_a_loss_behind_the_handshake_does_not_matter() -> None:
 
 def test_a_hello_cut_by_the_snap_length() -> None:
     talk = spoken((0, hello()), (1, answer13() + FLIGHT13), (0, CHANGE + encrypted(53))).close()
-    flow = flow_of(Talk())if False else traffic([frame.cut(70) for frame in talk.frames]).flows[0]
+    (flow,) = traffic([frame.cut(70) for frame in talk.frames]).flows
     assert flow.tls is not None
     assert (flow.protocol, flow.tls.hello, flow.tls.state) == ("tls", None, TlsState.PARTIAL)
     assert flow.bytes_up == len(hello()) + 6 + 58

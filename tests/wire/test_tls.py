@@ -2,12 +2,12 @@
 
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from trace_go.model.errors import WireError
 from trace_go.wire import tls
@@ -386,7 +386,7 @@ def test_remembered_hellos_are_what_parsing_gives(body: bytes) -> None:
 
     def outcome(read: Callable[[bytes], object]) -> object:
         try:
-            return replace(read(body), unknown_extensions=())  # type: ignore[type-var]  # hellos are dataclasses
+            return replace(read(body), unknown_extensions=())
         except WireError as error:
             return str(error)
 

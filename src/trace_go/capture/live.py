@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
+from msgspec.structs import replace
 
 from trace_go.capture.files import PCAP_MAGICS, PcapDecoder
 from trace_go.capture.pcapng import SLACK, Decoder, PcapngDecoder

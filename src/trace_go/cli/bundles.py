@@ -1,6 +1,6 @@
 """A kept bundle as the source of an analysis: the same account, packets, processes and probes as in the run."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from trace_go.capture.bundle import Bundle
 from trace_go.cli.run import CAPTURE_NAME

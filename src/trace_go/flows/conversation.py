@@ -6,8 +6,9 @@ its side closes and the engine stops handing it segments. An event belongs to th
 """
 
 from collections import deque
-from dataclasses import replace
 from typing import TypeAlias
+
+from msgspec.structs import replace
 
 from trace_go.flows.tls_tracker import TlsTracker
 from trace_go.model.dns import DnsMessage

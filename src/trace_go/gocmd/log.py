@@ -6,7 +6,8 @@ auth/auth.go, modload/search.go and search/search.go (`# ignoring directory`). h
 
 import re
 from collections import defaultdict, deque
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from trace_go.gocmd.http2log import Http2Reader
 from trace_go.gocmd.messages import parse_error, starts_error

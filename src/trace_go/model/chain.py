@@ -1,7 +1,8 @@
 """How a certificate chain stands against a trust store at a point in time."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trace_go.model.evidence import Visibility
 from trace_go.model.tls import Certificate
@@ -20,8 +21,7 @@ class ChainFault(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     """The verdict on one chain for one name at one time."""
 
     name: str

@@ -1,10 +1,9 @@
 """DNS nouns: a message as read from the wire, and a lookup (queries and answers joined)."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DnsRecord:
+class DnsRecord(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     """presentation form without the final dot, lower case as sent is kept; odd bytes as \\DDD (RFC 1035 §5.1)"""
     type: int
@@ -13,8 +12,7 @@ class DnsRecord:
     """address, target name, or hex of unknown data"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DnsMessage:
+class DnsMessage(Struct, frozen=True, kw_only=True, gc=False):
     id: int
     is_response: bool
     opcode: int
@@ -27,8 +25,7 @@ class DnsMessage:
     oddities: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lookup:
+class Lookup(Struct, frozen=True, kw_only=True, gc=False):
     """One question of a client to a resolver with everything that came back."""
 
     name: str

@@ -1,7 +1,8 @@
 """Why we say so. Every statement of a report carries at least one of these."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class EvidenceKind(StrEnum):
@@ -28,8 +29,7 @@ class Confidence(StrEnum):
     LOW = "low"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True, gc=False):
     kind: EvidenceKind
     text: str
     """what it shows, in a few words; may quote the wire: escape at the sink"""

@@ -1,7 +1,8 @@
 """Findings and the verdict."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trace_go.model.evidence import Confidence, Evidence
 
@@ -24,16 +25,14 @@ class Audience(StrEnum):
     SECURITY = "security"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Remedy:
+class Remedy(Struct, frozen=True, kw_only=True, gc=False):
     text: str
     """one sentence"""
     command: str | None = None
     """a shell command that does it, where one exists"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True, gc=False):
     id: str
     """the check's ID"""
     severity: Severity
@@ -63,8 +62,7 @@ class VerdictStatus(StrEnum):
     SUSPICIOUS = "suspicious"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     status: VerdictStatus
     summary: str
     causes: tuple[str, ...]

@@ -1,7 +1,8 @@
 """A flow: one transport conversation with everything seen on it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trace_go.model.dns import Lookup
 from trace_go.model.http import Exchange
@@ -34,14 +35,12 @@ class Outcome(StrEnum):
     """the start is not in the capture"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, kw_only=True, gc=False):
     ip: str
     port: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reset:
+class Reset(Struct, frozen=True, kw_only=True, gc=False):
     packet: int
     time_ns: int
     from_client: bool
@@ -49,8 +48,7 @@ class Reset:
     """hop limit of the RST"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tunnel:
+class Tunnel(Struct, frozen=True, kw_only=True, gc=False):
     """HTTP CONNECT through a forward proxy (RFC 9110 §9.3.6)."""
 
     authority: str
@@ -64,8 +62,7 @@ class Tunnel:
     has_credentials: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flow:
+class Flow(Struct, frozen=True, kw_only=True, gc=False):
     """Times are packet times in ns since 1970, 0 = not seen; packet numbers from 1, 0 = not seen."""
 
     id: int
@@ -130,8 +127,7 @@ class Flow:
         return (tls.established_ns - tls.hello_ns) / 1e9 if tls and tls.hello_ns and tls.established_ns else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traffic:
+class Traffic(Struct, frozen=True, kw_only=True, gc=False):
     """Everything that the packets of one or more captures showed."""
 
     flows: tuple[Flow, ...]

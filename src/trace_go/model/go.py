@@ -1,10 +1,9 @@
 """What the go command says of itself: its environment, its log, and the plan that GOPROXY means."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetch:
+class Fetch(Struct, frozen=True, kw_only=True, gc=False):
     """One `# get URL` pair of the -x log (cmd/go/internal/web). Redirect hops and repeats are not printed by go."""
 
     url: str
@@ -19,8 +18,7 @@ class Fetch:
     finished: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VcsCommand:
+class VcsCommand(Struct, frozen=True, kw_only=True, gc=False):
     """One git (hg, svn …) command of the -x log."""
 
     command: str
@@ -31,8 +29,7 @@ class VcsCommand:
     """repository URL where the log shows it"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Http2Exchange:
+class Http2Exchange(Struct, frozen=True, kw_only=True, gc=False):
     """One HTTP/2 stream of the http2debug log."""
 
     connection: str
@@ -49,8 +46,7 @@ class Http2Exchange:
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoError:
+class GoError(Struct, frozen=True, kw_only=True, gc=False):
     """One error line of the go command."""
 
     text: str
@@ -63,8 +59,7 @@ class GoError:
     status: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoLog:
+class GoLog(Struct, frozen=True, kw_only=True, gc=False):
     fetches: tuple[Fetch, ...] = ()
     vcs: tuple[VcsCommand, ...] = ()
     http2: tuple[Http2Exchange, ...] = ()
@@ -74,8 +69,7 @@ class GoLog:
     lines: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoAccount:
+class GoAccount(Struct, frozen=True, kw_only=True, gc=False):
     """Everything the command and its environment told us; empty fields when they did not."""
 
     argv: tuple[str, ...] = ()
@@ -96,8 +90,7 @@ class GoAccount:
         return bool(self.go_env or self.log.lines or self.argv)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyEntry:
+class ProxyEntry(Struct, frozen=True, kw_only=True, gc=False):
     """One entry of GOPROXY with the separator that follows it (cmd/go/internal/modfetch/proxy.go)."""
 
     url: str
@@ -106,8 +99,7 @@ class ProxyEntry:
     """`not-found` after a comma, `any` after a bar, `end` for the last"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownHost:
+class KnownHost(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     """host name, or a suffix pattern `*.example.com`"""
     role: str

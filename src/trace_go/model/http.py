@@ -1,10 +1,9 @@
 """HTTP nouns shared by clear HTTP/1, decrypted traffic and go's own log."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequestHead:
+class HttpRequestHead(Struct, frozen=True, kw_only=True, gc=False):
     method: str
     target: str
     """as sent: origin form, absolute form or authority form"""
@@ -17,8 +16,7 @@ class HttpRequestHead:
         return next((value for key, value in self.headers if key == name), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpResponseHead:
+class HttpResponseHead(Struct, frozen=True, kw_only=True, gc=False):
     status: int
     reason: str
     version: str
@@ -29,8 +27,7 @@ class HttpResponseHead:
         return next((value for key, value in self.headers if key == name), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exchange:
+class Exchange(Struct, frozen=True, kw_only=True, gc=False):
     """One request with its answer, seen in clear. Secrets in URLs and headers are already masked."""
 
     method: str

@@ -1,7 +1,8 @@
 """The ledger: one row per module request, with the hops that it took."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trace_go.model.evidence import Confidence, Evidence, Visibility
 
@@ -58,8 +59,7 @@ class Stage(StrEnum):
     CONTENT = "content"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hop:
+class Hop(Struct, frozen=True, kw_only=True, gc=False):
     role: Role
     host: str | None
     ip: str | None
@@ -72,16 +72,14 @@ class Hop:
     """the request broke here"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True, gc=False):
     stage: Stage
     kind: str
     """kebab-case: `nxdomain`, `no-syn-ack`, `refused`, `unknown-authority`, `status-403`, …"""
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestTimings:
+class RequestTimings(Struct, frozen=True, kw_only=True, gc=False):
     """Seconds; None where not observable. Connection stages belong to the flow the request used."""
 
     dns_s: float | None = None
@@ -92,8 +90,7 @@ class RequestTimings:
     """from sending the request to the response headers; of a row without URL, None"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class Request(Struct, frozen=True, kw_only=True, gc=False):
     id: int
     url: str | None
     module: str | None

@@ -1,10 +1,10 @@
 """Packets as columns: what a capture hands to the flow engine."""
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 U8 = npt.NDArray[np.uint8]
 I64 = npt.NDArray[np.int64]
@@ -25,8 +25,7 @@ class LinkType(IntEnum):
     LINUX_SLL2 = 276
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Struct, frozen=True, kw_only=True, gc=False):
     """Some packets of one file as columns; row i of every column is one packet, in file order.
 
     All arrays have shape (n,). `data` is the chunk they point into; it is only valid until the next batch is asked for.

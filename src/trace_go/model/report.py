@@ -1,6 +1,6 @@
 """The result of one analysis: what `pipeline.analyse` returns, checks read and reporters draw. Picklable."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from trace_go.model.chain import Judgement
 from trace_go.model.dns import Lookup
@@ -11,8 +11,7 @@ from trace_go.model.go import GoAccount
 from trace_go.model.ledger import Request
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureFile:
+class CaptureFile(Struct, frozen=True, kw_only=True, gc=False):
     name: str
     format: str
     """`pcap`, `pcapng`, `pcap+gzip`, …"""
@@ -30,8 +29,7 @@ class CaptureFile:
     """why reading stopped before the end, or what was skipped"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seeing:
+class Seeing(Struct, frozen=True, kw_only=True, gc=False):
     """One line of `visibility`: a kind of fact and whether this input shows it."""
 
     fact: str
@@ -39,8 +37,7 @@ class Seeing:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True, gc=False):
     """Everything known before judging: the input of every check."""
 
     files: tuple[CaptureFile, ...]
@@ -54,8 +51,7 @@ class Case:
     seeing: tuple[Seeing, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True, gc=False):
     tool_version: str
     case: Case
     findings: tuple[Finding, ...]

@@ -1,14 +1,14 @@
 """TLS nouns: hellos, certificates, alerts and one TLS conversation as seen from the outside."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trace_go.model.evidence import Visibility
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientHello:
+class ClientHello(Struct, frozen=True, kw_only=True, gc=False):
     """A ClientHello less what differs in every connection (random, session id, key shares), so equal ones are one."""
 
     legacy_version: int
@@ -35,8 +35,7 @@ class ClientHello:
     """what an endpoint would refuse and an observer records"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerHello:
+class ServerHello(Struct, frozen=True, kw_only=True, gc=False):
     legacy_version: int
     version: int
     """selected version: supported_versions when present, else legacy_version"""
@@ -52,8 +51,7 @@ class ServerHello:
     oddities: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
+class Alert(Struct, frozen=True, kw_only=True, gc=False):
     level: int
     description: int
     """-1 when encrypted"""
@@ -62,8 +60,7 @@ class Alert:
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
+class Certificate(Struct, frozen=True, kw_only=True, gc=False):
     """What we tell of a certificate. Fields are None or empty when `der` does not parse; `problem` then says why."""
 
     der: bytes
@@ -109,8 +106,7 @@ class TlsState(StrEnum):
     """the capture misses bytes of the handshake"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsSession:
+class TlsSession(Struct, frozen=True, kw_only=True, gc=False):
     """One TLS conversation, also one inside a CONNECT tunnel. Times are packet times in ns, 0 = not seen."""
 
     hello: ClientHello | None

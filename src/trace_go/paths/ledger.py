@@ -8,8 +8,10 @@ rows stand for connections, with what the packets tell of them.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from trace_go.gocmd.environment import GoSettings, proxy_for
 from trace_go.gocmd.hosts import HostBook

@@ -7,9 +7,11 @@ about the extensions, becomes an entry of `oddities`, and an extension that does
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias, TypeVar
+
+from msgspec.structs import replace
 
 from trace_go.model.errors import WireError
 from trace_go.model.tls import ClientHello, ServerHello
