@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from trace_go import __version__
 from trace_go.capture.files import open_capture
-from trace_go.capture.probe import ProbeResult, Target, probe_all
 from trace_go.checks.framework import run as run_checks
 from trace_go.checks.verdict import verdict
 from trace_go.flows.engine import Engine
@@ -23,6 +22,7 @@ from trace_go.model.errors import CaptureError
 from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Flow, Traffic
 from trace_go.model.go import GoAccount
+from trace_go.model.probe import ProbeResult, Target
 from trace_go.model.report import CaptureFile, Case, Report
 from trace_go.model.tls import ClientHello
 from trace_go.paths.index import of_go_world
@@ -100,6 +100,8 @@ def probe(source: Source, observed: Observed, options: Options) -> tuple[ProbeRe
     """Fetch the chains that TLS 1.3 hid, of hosts that the command itself contacted, by the same way."""
     if options.probe_environment is None:
         return ()
+    from trace_go.capture.probe import probe_all  # with ssl, which `read` does not need
+
     wanted = probe_targets(observed.traffic, source.account, options.probe_environment)
     return tuple(probe_all([Target(*target) for target in wanted])) if wanted else ()
 

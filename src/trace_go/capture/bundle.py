@@ -20,14 +20,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
+from msgspec import structs
+
 from trace_go import __version__
 from trace_go.capture.live import CaptureStats
-from trace_go.capture.probe import ProbeResult
 from trace_go.capture.processes import Addresses
 from trace_go.capture.run import MAX_LINE_BYTES, MAX_LOG_BYTES
 from trace_go.capture.user import private_file, private_folder
 from trace_go.model.errors import CaptureError
 from trace_go.model.go import GoAccount
+from trace_go.model.probe import ProbeResult
 from trace_go.wire.secrets import mask_env, mask_text
 
 FORMAT = 1
@@ -217,7 +219,7 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         "owners": [[*addresses, _clean(owner)] for addresses, owner in bundle.owners.items()],
         "stats": None if bundle.stats is None else asdict(bundle.stats),
         "probes": [
-            asdict(probe) | {"chain": [base64.b64encode(der).decode("ascii") for der in probe.chain]}
+            structs.asdict(probe) | {"chain": [base64.b64encode(der).decode("ascii") for der in probe.chain]}
             for probe in bundle.probes
         ],
     }

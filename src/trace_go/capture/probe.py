@@ -14,11 +14,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from trace_go.model.errors import WireError
+from trace_go.model.probe import ProbeResult, Target
 from trace_go.wire.http1 import ResponseEvent, ResponseReader
 from trace_go.wire.secrets import mask_url
 from trace_go.wire.tls import certificate_chain
@@ -32,31 +31,6 @@ _CERTIFICATE = 11
 # Names and addresses; nothing that would begin another header line.
 _HOST = re.compile(r"[\w.:%-]+", re.ASCII)
 _ALPN = ["h2", "http/1.1"]
-
-
-class Target(NamedTuple):
-    host: str
-    port: int
-    proxy: str | None = None
-    """`http://[user:password@]host:port`"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeResult:
-    host: str
-    port: int
-    via: str | None
-    """the forward proxy, credentials masked"""
-    chain: tuple[bytes, ...]
-    """DER, leaf first, as sent; may be there although the handshake failed"""
-    version: str | None
-    """`TLSv1.2`, … of the handshake; None when it did not finish"""
-    alpn: str | None
-    error: str | None
-    """one line; None when the handshake finished"""
-    connected_ip: str | None
-    """of the host, or of the proxy"""
-    at_ns: int
 
 
 class _EndedError(Exception):

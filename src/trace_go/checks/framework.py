@@ -127,8 +127,8 @@ def recovered(case: Case, requests: Iterable[Request]) -> bool:
     if any(module is None for module, _, _ in wanted):
         return False
     got = {(item.module, item.version, item.artifact) for item in case.requests if not item.failure}
-    missing = wanted - got
-    return not missing or all(is_below(module or "", went_direct(case)) for module, _, _ in missing)
+    origins = went_direct(case)
+    return all(is_below(module or "", origins) for module, _, _ in wanted - got)
 
 
 def reason(request: Request) -> str:

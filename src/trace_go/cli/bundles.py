@@ -1,12 +1,28 @@
-"""A kept bundle as the source of an analysis: the same account, packets, processes and probes as in the run."""
+"""A kept bundle as the source of an analysis: the same account, packets, processes, probes and trust as in the run."""
+
+import argparse
+import dataclasses
+import os
 
 from msgspec.structs import replace
 
 from trace_go.capture.bundle import Bundle
+from trace_go.cli import common
 from trace_go.cli.run import CAPTURE_NAME
+from trace_go.gocmd.config import Config
 from trace_go.gocmd.log import LogReader
 from trace_go.model.errors import CaptureError
-from trace_go.pipeline import Source
+from trace_go.pipeline import Options, Source
+
+
+def options_of(arguments: argparse.Namespace, bundle: Bundle) -> Options:
+    """The run's own trust store and configuration, unless the arguments say otherwise."""
+    site = None if arguments.config else Config()
+    if bundle.config and not arguments.config:
+        site = common.config(bundle.config)
+        if bundle.public_roots:
+            site = dataclasses.replace(site, public_roots=str(bundle.public_roots))
+    return common.options(arguments, os.environ, probe=False, trust=bundle.trust, site=site)
 
 
 def source_of(name: str, bundle: Bundle) -> Source:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from trace_go.capture.bundle import Bundle
 from trace_go.checks.framework import discover
 from trace_go.gocmd.config import Config, load_config
 from trace_go.model.errors import ConfigError, TraceGoError
@@ -31,24 +30,27 @@ class Reporter(Protocol):
 
 
 def options(
-    arguments: argparse.Namespace, environment: Mapping[str, str], *, probe: bool, bundle: Bundle | None = None
+    arguments: argparse.Namespace,
+    environment: Mapping[str, str],
+    *,
+    probe: bool,
+    trust: Path | None = None,
+    site: Config | None = None,
 ) -> Options:
     """Options of an analysis. Raises ConfigError.
 
-    environment: the command's, for its trust store and proxies. bundle: its kept trust store and configuration stand in
-    for this machine's.
+    environment: the command's, for its trust store and proxies. trust, site: what a bundle kept, in place of this
+    machine's trust store and configuration.
     """
-    known = {check.id for check in discover()}
-    for name in (*arguments.select, *arguments.ignore):
-        if name not in known:
-            raise ConfigError(f"no check is called {name!r}; `trace-go checks` lists them")
-    kept = bundle.config if bundle and not arguments.config else None
-    site = config(str(kept) if kept else arguments.config, search=bundle is None)
-    if kept and bundle and bundle.public_roots:
-        site = replace(site, public_roots=str(bundle.public_roots))
-    trust = bundle.trust if bundle and arguments.trust == "system" else None
+    if arguments.select or arguments.ignore:
+        known = {check.id for check in discover()}
+        for name in (*arguments.select, *arguments.ignore):
+            if name not in known:
+                raise ConfigError(f"no check is called {name!r}; `trace-go checks` lists them")
+    site = site or config(config_file(arguments.config))
+    kept = trust if arguments.trust == "system" else None
     return Options(
-        store=file_store(trust, "system") if trust else choose(arguments.trust, environment),
+        store=file_store(kept, "system") if kept else choose(arguments.trust, environment),
         config=site,
         public_store=file_store(Path(site.public_roots)) if site.public_roots else None,
         select=tuple(arguments.select),
@@ -62,9 +64,8 @@ def config_file(path: str | None) -> Path | None:
     return Path(path) if path else Path(CONFIG_NAME) if Path(CONFIG_NAME).is_file() else None
 
 
-def config(path: str | None, *, search: bool = True) -> Config:
-    """What config_file finds; without `search` only a given path. Raises ConfigError."""
-    file = config_file(path) if path or search else None
+def config(file: Path | None) -> Config:
+    """A configuration file's content, or nothing configured. Raises ConfigError."""
     if file is None:
         return Config()
     try:

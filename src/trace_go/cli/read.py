@@ -4,26 +4,48 @@ import argparse
 import os
 import sys
 from contextlib import ExitStack, closing
+from pathlib import Path
 
-from trace_go.capture.bundle import maybe_open_bundle
 from trace_go.cli import common
-from trace_go.cli.bundles import source_of
 from trace_go.model.errors import ConfigError
-from trace_go.pipeline import Source, analyse
+from trace_go.pipeline import Options, Source, analyse
+
+_ZIP_MAGIC = b"PK"
 
 
 def main(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
-        source, kept = Source(captures=tuple(arguments.files)), None
-        for path in arguments.files:
-            bundle = maybe_open_bundle(path)
-            if bundle:
-                stack.enter_context(closing(bundle))
-                if len(arguments.files) > 1:
-                    raise ConfigError(f"{path} is a bundle, which holds one run: read it alone")
-                source, kept = source_of(path, bundle), bundle
-        options = common.options(arguments, os.environ, probe=False, bundle=kept)
+        source, options = _bundle(arguments, stack) or (
+            Source(captures=tuple(arguments.files)),
+            common.options(arguments, os.environ, probe=False),
+        )
         with common.progress_bar() as progress:
             report = analyse(source, options, progress)
     common.write(report, arguments, sys.stdout)
     return common.status(report, arguments.fail_on)
+
+
+def _bundle(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Source, Options] | None:
+    """The bundle among the files, if there is one; raises ConfigError when it does not stand alone."""
+    for path in filter(_may_be_bundle, arguments.files):
+        from trace_go.capture.bundle import maybe_open_bundle  # with what a live run needs
+        from trace_go.cli.bundles import options_of, source_of
+
+        bundle = maybe_open_bundle(path)
+        if bundle:
+            stack.enter_context(closing(bundle))
+            if len(arguments.files) > 1:
+                raise ConfigError(f"{path} is a bundle, which holds one run: read it alone")
+            return source_of(path, bundle), options_of(arguments, bundle)
+    return None
+
+
+def _may_be_bundle(name: str) -> bool:
+    path = Path(name)
+    if not path.is_file():
+        return path.is_dir()
+    try:
+        with path.open("rb") as file:
+            return file.read(2) == _ZIP_MAGIC
+    except OSError:
+        return False

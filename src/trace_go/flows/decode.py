@@ -153,7 +153,7 @@ def _network(batch: Batch, data: U8) -> tuple[I64, I64, I64]:
     """Rows that carry IP, where their IP header starts, and its version (4 or 6), in file order."""
     links = batch.linktype
     parts = []
-    for link in np.unique(links if (links != links[0]).any() else links[:1]).tolist():
+    for link in set(links.tolist()) if (links != links[0]).any() else {int(links[0])}:
         rows = np.flatnonzero((batch.captured >= 20) & (links == link))
         at, captured = batch.offset[rows], batch.captured[rows]
         l3, version = _link(data, at, captured, link)

@@ -68,6 +68,8 @@ class Hop(Struct, frozen=True, kw_only=True, gc=False):
     label: str = ""
     """known name of the party, e.g. `Go module mirror`"""
     visibility: Visibility = Visibility.SEEN
+    redirected: bool = False
+    """a redirect led here: the request was addressed to an earlier hop"""
     broken: bool = False
     """the request broke here"""
 
@@ -124,3 +126,8 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def failed(self) -> bool:
         return self.failure is not None
+
+    @property
+    def target(self) -> Hop | None:
+        """The hop that the request was addressed to: the last that no redirect led to."""
+        return next((hop for hop in reversed(self.hops) if not hop.redirected), None)

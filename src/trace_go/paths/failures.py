@@ -53,15 +53,24 @@ OUTCOMES: dict[str, frozenset[Outcome]] = {
     "unreachable": frozenset({Outcome.UNREACHABLE}),
     "connect-timeout": frozenset({Outcome.NO_ANSWER}),
     "handshake-timeout": frozenset({Outcome.SILENT, Outcome.CLOSED_IN_HANDSHAKE}),
-    "response-timeout": frozenset({Outcome.SILENT, Outcome.OK, Outcome.OPEN}),
+    "response-timeout": frozenset({Outcome.SILENT}),
     "reset": frozenset({Outcome.RESET}),
-    "eof": frozenset({Outcome.CLOSED_IN_HANDSHAKE, Outcome.RESET, Outcome.IDLE}),
+    "eof": frozenset({Outcome.CLOSED_IN_HANDSHAKE, Outcome.RESET}),
     "not-tls": frozenset({Outcome.NOT_TLS}),
     "tls-alert": frozenset({Outcome.REFUSED_HANDSHAKE}),
     "proxy-refused": frozenset({Outcome.TUNNEL_REFUSED}),
     "proxy-connect": frozenset({Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE, Outcome.RESET}),
 } | {kind: frozenset({Outcome.REJECTED_CERTIFICATE}) for kind in CERTIFICATE_KINDS}
-"""how the flow of a request that failed in this way ended"""
+"""how the flow of a request ended that failed in this way before it had a connection, or alone on one"""
+
+SHARED = frozenset({"response-timeout", "reset", "eof", "unexpected-eof", "stream-error"})
+"""failures on a connection that other requests may use too"""
+
+ANSWERED = frozenset({"status", "insecure-redirect", "redirect-loop", "bad-response"})
+"""failures that are the server's answer"""
+
+UNSENT = frozenset({"insecure-credentials", "disabled-by-off"})
+"""failures before anything was sent"""
 
 _OF_FAULT = {
     ChainFault.EXPIRED: "expired",

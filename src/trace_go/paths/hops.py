@@ -1,50 +1,100 @@
-"""The hops of a request: who stands between the client and the answer, and where it broke."""
+"""The hops of a request: who stands between the client and the answer, where it broke, and who answered."""
 
-import ipaddress
-from urllib.parse import urlsplit
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from trace_go.model.chain import Judgement
-from trace_go.model.evidence import Visibility
+from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.flow import Flow
 from trace_go.model.ledger import Failure, HandledBy, Hop, Role, Stage
+from trace_go.paths.carrier import Carried
 from trace_go.paths.index import Index
+from trace_go.paths.urls import host_of, is_address, plain_host
 
 ROLES = {role.value: role for role in Role}
 
+_HANDLERS = {
+    Role.MIRROR: HandledBy.MIRROR,
+    Role.CDN: HandledBy.MIRROR,
+    Role.CHECKSUM_DB: HandledBy.CHECKSUM_DB,
+    Role.ORIGIN: HandledBy.DIRECT,
+}
+_BEFORE_TLS = (Stage.DNS, Stage.CONNECT, Stage.PROXY)
+_ASKED_RESOLVER = re.compile(r"\blookup \S+ on (\S+?):\d+: ")
+"""net.DNSError"""
 
-def is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """The way to one host: the request's own, or one that a redirect named."""
+
+    host: str
+    role: Role
+    https: bool
+    proxy: str | None
+    """URL of the configured forward proxy, when one applies"""
+    carried: Carried
+    failure: Failure | None = None
+    """what broke on this leg"""
+    address: str | None = None
+    """address of the server that go's log names"""
+
+    @property
+    def flow(self) -> Flow | None:
+        return self.carried.flow
+
+    def judgement(self, index: Index) -> Judgement | None:
+        """Of the chain that this leg was shown; None when it broke before TLS, or has none."""
+        if not self.https or (self.failure and self.failure.stage in _BEFORE_TLS):
+            return None
+        return index.judgement(self.flow, self.host)
 
 
-def hops(
-    index: Index, host: str, flow: Flow | None, *, proxy: str | None, failure: Failure | None, role: Role
-) -> tuple[Hop, ...]:
-    """The way to `host`. proxy: URL of the configured forward proxy, when one applies; role: what `host` is."""
-    through = bool(proxy) or bool(flow and (flow.tunnel or any(item.proxied for item in flow.exchanges[:1])))
-    proxy_host = urlsplit(proxy).hostname if proxy else None
-    asked = proxy_host if through else host
-    stage = failure.stage if failure else None
+def proxied(index: Index, leg: Leg) -> bool:
+    """Whether the leg goes through a forward proxy: by its packets, else by configuration."""
+    flow = leg.flow
+    if flow is None:
+        return bool(leg.proxy)
+    if flow.tunnel or any(exchange.proxied for exchange in flow.exchanges[:1]):
+        return True
+    return bool(leg.proxy) and any(item.id == flow.id for item in index.to_proxy(leg.proxy or ""))
+
+
+def hops(index: Index, legs: Sequence[Leg]) -> tuple[Hop, ...]:
+    """The parties in order; a machine that intercepts several legs stands once."""
     way: list[Hop] = []
-    lookup = index.lookup(asked, flow.start_ns if flow else 0) if asked else None
-    if lookup:
-        way.append(Hop(role=Role.RESOLVER, host=None, ip=lookup.resolver, flow=None, broken=stage is Stage.DNS))
-    if through:
-        at_proxy = stage is Stage.PROXY or stage is Stage.CONNECT
+    for number, leg in enumerate(legs):
+        for hop in _leg(index, leg, redirected=number > 0):
+            again = hop.role is Role.INTERCEPTOR and any(item.label == hop.label for item in way)
+            if not again or hop.broken:
+                way.append(hop)
+    return tuple(way)
+
+
+def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
+    flow, through = leg.flow, proxied(index, leg)
+    stage = leg.failure.stage if leg.failure else None
+    proxy_host = host_of(leg.proxy) if leg.proxy else None
+    way: list[Hop] = []
+    if not redirected or stage is Stage.DNS:
+        way += _resolver(index, proxy_host if through else leg.host, leg)
+    if through and (not redirected or stage in (Stage.PROXY, Stage.CONNECT)):
+        address = flow.server.ip if flow else proxy_host if proxy_host and is_address(proxy_host) else None
         way.append(
             Hop(
                 role=Role.FORWARD_PROXY,
-                host=proxy_host or (flow.server.ip if flow else None),
-                ip=flow.server.ip if flow else (proxy_host if proxy_host and is_address(proxy_host) else None),
+                host=proxy_host or address,
+                ip=address,
                 flow=flow.id if flow else None,
                 visibility=Visibility.SEEN if flow else Visibility.INFERRED,
-                broken=at_proxy,
+                broken=stage in (Stage.PROXY, Stage.CONNECT),
             )
         )
-    judgement = index.judgement(flow, host)
+    judgement = leg.judgement(index)
+    hidden = bool(judgement and judgement.interceptor)
     if judgement and judgement.interceptor:
         way.append(
             Hop(
@@ -57,30 +107,62 @@ def hops(
                 broken=stage is Stage.TLS,
             )
         )
-    known = index.known(host)
+    known = index.known(leg.host)
     # Whoever terminates TLS hides what is behind it; that the named server was reached is then hearsay.
-    hidden = bool(judgement and judgement.interceptor)
-    broken_before = any(hop.broken for hop in way)
     way.append(
         Hop(
-            role=role,
-            host=host,
-            ip=flow.server.ip if flow and not through else None,
+            role=leg.role,
+            host=leg.host,
+            ip=None if through else flow.server.ip if flow else leg.address,
             flow=flow.id if flow else None,
             label=known.label if known else "",
             visibility=Visibility.INFERRED if hidden or flow is None or through else Visibility.SEEN,
-            broken=failure is not None and not broken_before,
+            broken=leg.failure is not None and not any(hop.broken for hop in way),
         )
     )
-    return tuple(way)
+    return [replace(hop, redirected=redirected) for hop in way]
 
 
-def handled_by(role: Role, judgement: Judgement | None, *, reached_tls: bool, answered: bool) -> HandledBy:
-    """Who answered: an interceptor wins over the name it claims; nobody when there was no answer."""
-    if judgement and judgement.interceptor and (reached_tls or answered):
-        return HandledBy.MITM
+def _resolver(index: Index, name: str | None, leg: Leg) -> list[Hop]:
+    """The resolver that was asked for the name; when the packets do not show it, only where go says that it failed."""
+    broken = leg.failure is not None and leg.failure.stage is Stage.DNS
+    lookup = index.lookup(name, leg.flow) if name else None
+    if lookup:
+        gave = leg.flow is None or leg.flow.server.ip in lookup.addresses
+        visibility = Visibility.SEEN if gave else Visibility.INFERRED
+        return [Hop(role=Role.RESOLVER, host=None, ip=lookup.resolver, flow=None, visibility=visibility, broken=broken)]
+    if not leg.failure or not broken:
+        return []
+    said = _ASKED_RESOLVER.search(leg.failure.text)
+    ip = plain_host(said[1].strip("[]")) if said else None
+    return [Hop(role=Role.RESOLVER, host=None, ip=ip, flow=None, visibility=Visibility.INFERRED, broken=True)]
+
+
+def handler(index: Index, legs: Sequence[Leg], *, answered: bool, opaque: bool) -> tuple[HandledBy, Confidence]:
+    """Who answered, and how sure that is. opaque: the requests on the connection are not known, nor is its purpose.
+
+    An interceptor wins over the name that it claims. Go's word that a chain was fine does not tell whose chain it was.
+    """
+    for leg in legs:
+        judgement = leg.judgement(index)
+        if judgement and judgement.interceptor and (answered or (leg.flow and leg.flow.tls and leg.flow.tls.server)):
+            return HandledBy.MITM, Confidence.CERTAIN if judgement.visibility is Visibility.SEEN else Confidence.HIGH
     if not answered:
-        return HandledBy.NONE
-    return {Role.MIRROR: HandledBy.MIRROR, Role.CDN: HandledBy.MIRROR, Role.CHECKSUM_DB: HandledBy.CHECKSUM_DB}.get(
-        role, HandledBy.DIRECT
-    )
+        broken = any(leg.failure for leg in legs)
+        return (HandledBy.NONE, Confidence.HIGH) if broken else (HandledBy.UNKNOWN, Confidence.LOW)
+    leg = legs[0]
+    judgement = leg.judgement(index)
+    found = _HANDLERS.get(leg.role, HandledBy.UNKNOWN)
+    trusted = judgement is not None and judgement.trusted
+    if found is HandledBy.UNKNOWN or (opaque and not (trusted and _purpose(index, leg))):
+        return HandledBy.UNKNOWN, Confidence.LOW
+    if trusted:
+        return found, Confidence.HIGH
+    missing = leg.flow is None and bool(index.traffic.flows)
+    return found, Confidence.LOW if missing else Confidence.MEDIUM
+
+
+def _purpose(index: Index, leg: Leg) -> bool:
+    """Whether who is asked tells what for: a known host, or a server that git asks."""
+    git = bool(leg.flow and leg.flow.tls and leg.flow.tls.client.startswith("git "))
+    return git or index.known(leg.host) is not None

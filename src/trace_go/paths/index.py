@@ -10,50 +10,56 @@ from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Flow, Outcome, Traffic
 from trace_go.model.go import KnownHost
 from trace_go.model.tls import Certificate
+from trace_go.paths.urls import host_of, is_address, plain_host, port_of
 
 _ChainKey = tuple[str, tuple[str, ...]]
+_GIT_PROGRAMS = frozenset({"git", "git-remote-https", "git-remote-http"})
 
 
 class Index:
-    """Read-only views of one capture's traffic."""
+    """Read-only views of one analysis's traffic. Names are in lower case without the final dot."""
 
     def __init__(self, traffic: Traffic, hosts: HostBook, judgements: Iterable[Judgement]) -> None:
         self.traffic = traffic
         self.hosts = hosts
         self.lookups: dict[str, list[Lookup]] = defaultdict(list)
-        names: dict[str, list[str]] = defaultdict(list)
-        for lookup in traffic.lookups:
-            self.lookups[lookup.name].append(lookup)
+        self._answers: dict[str, list[Lookup]] = defaultdict(list)
+        """address → the lookups whose answer it is, by time"""
+        for lookup in sorted(traffic.lookups, key=lambda item: item.start_ns):
+            self.lookups[plain_host(lookup.name)].append(lookup)
             for address in lookup.addresses:
-                if lookup.name not in names[address]:
-                    names[address].append(lookup.name)
-        self._names_of = names
+                self._answers[address].append(lookup)
         self._named: dict[int, str | None] = {}
         self.by_name: dict[str, list[Flow]] = defaultdict(list)
+        """a flow that says no name stands under every name that DNS gave its address"""
         self.by_server: dict[tuple[str, int], list[Flow]] = defaultdict(list)
         for flow in traffic.flows:
             if flow.transport != "tcp" or flow.protocol == "dns":
                 continue
-            name = self._named[flow.id] = self._name(flow)
             self.by_server[flow.server.ip, flow.server.port].append(flow)
-            if name:
+            names = _own_names(flow) or self._resolved(flow)
+            self._named[flow.id] = flow.name or next(iter(names), None)
+            for name in names:
                 self.by_name[name].append(flow)
-        self._seen: dict[_ChainKey, Judgement] = {}
+        self._seen: dict[_ChainKey, list[Judgement]] = defaultdict(list)
         self._probed: dict[str, Judgement] = {}
         for judgement in judgements:
             if judgement.visibility is Visibility.PROBED:
                 self._probed.setdefault(judgement.name, judgement)
             else:
-                self._seen.setdefault(_chain_key(judgement.name, judgement.chain), judgement)
+                self._seen[_chain_key(judgement.name, judgement.chain)].append(judgement)
 
-    def _name(self, flow: Flow) -> str | None:
-        """The name that a flow was meant for: said by itself, or inferred from the DNS answer that gave its address."""
-        if flow.name:
-            return flow.name
-        candidates = self._names_of.get(flow.server.ip, [])
-        return next((name for name in candidates if self.hosts.lookup(name)), candidates[0] if candidates else None)
+    def _resolved(self, flow: Flow) -> list[str]:
+        """Names whose answer held the flow's address before it began: known hosts first, then the latest."""
+        before = [item for item in self._answers.get(flow.server.ip, ()) if item.start_ns <= flow.start_ns]
+        own = [
+            item for item in before if item.client == flow.client.ip
+        ]  # else a resolver's, or over the other IP version
+        names = dict.fromkeys(plain_host(lookup.name) for lookup in reversed(own or before))
+        return sorted(names, key=lambda name: self.hosts.lookup(name) is None)
 
     def name(self, flow: Flow) -> str | None:
+        """The name that a flow was meant for: said by itself, or inferred from the DNS answer that gave its address."""
         return self._named.get(flow.id)
 
     def known(self, name: str | None) -> KnownHost | None:
@@ -61,16 +67,36 @@ class Index:
 
     def judgement(self, flow: Flow | None, name: str | None) -> Judgement | None:
         """How the chain of this flow stands; a probe of the name stands in where TLS 1.3 hides the chain."""
-        if flow and flow.tls and flow.tls.chain and name:
-            return self._seen.get(_chain_key(name, flow.tls.chain))
-        return self._probed.get(name) if name else None
+        if not name or (flow and not flow.tls):
+            return None
+        if flow and flow.tls and flow.tls.chain:
+            found = self._seen.get(_chain_key(name, flow.tls.chain), [])
+            at_ns = flow.tls.server_ns or flow.start_ns
+            return next((item for item in reversed(found) if item.at_ns <= at_ns), next(iter(found), None))
+        return self._probed.get(name)
 
-    def lookup(self, name: str, before_ns: int = 0) -> Lookup | None:
-        """The lookup of a name that a connection at `before_ns` rests on: an answered one if there is any."""
-        found = [item for item in self.lookups.get(name, ()) if not before_ns or item.start_ns <= before_ns]
-        good = [item for item in found if item.addresses]
-        best = good or found
+    def lookup(self, name: str, flow: Flow | None = None) -> Lookup | None:
+        """The lookup that a connection to `name` rests on: one that gave its address, an answered one, or any."""
+        found = [item for item in self.lookups.get(name, ()) if not flow or item.start_ns <= flow.start_ns]
+        gave = [item for item in found if flow and flow.server.ip in item.addresses]
+        best = gave or [item for item in found if item.addresses] or found
         return best[-1] if best else None
+
+    def to_proxy(self, proxy: str) -> list[Flow]:
+        """Flows to a forward proxy, given by its URL."""
+        host, port = host_of(proxy), port_of(proxy)
+        if is_address(host):
+            return self.by_server.get((host, port), [])
+        addresses = {address for lookup in self.lookups.get(host, ()) for address in lookup.addresses}
+        return [flow for address in sorted(addresses) for flow in self.by_server.get((address, port), [])]
+
+
+def _own_names(flow: Flow) -> list[str]:
+    """What the flow says of itself; a connection to a forward proxy may carry clear requests to several hosts."""
+    if flow.name and (flow.tls or flow.tunnel or not flow.exchanges):
+        return [flow.name]
+    hosts = (exchange.host.rsplit(":", 1)[0].strip("[]") for exchange in flow.exchanges if exchange.host)
+    return list(dict.fromkeys(map(plain_host, hosts)))
 
 
 def _chain_key(name: str, chain: tuple[Certificate, ...]) -> _ChainKey:
@@ -90,11 +116,16 @@ def of_go_world(flow: Flow, hosts: HostBook) -> bool:
 
 def of_go(flow: Flow) -> bool:
     """Whether a flow was made by the go command or its git, by fingerprint, User-Agent or process table."""
-    agents = [exchange.user_agent for exchange in flow.exchanges[:1]]
-    if flow.tunnel:
-        agents.append(flow.tunnel.user_agent)
-    return (
-        bool(flow.tls and flow.tls.client.startswith(("go ", "git ")))
-        or any(agent and agent.startswith(("Go-http-client/", "GoCommand/", "git/")) for agent in agents)
-        or bool(flow.process and flow.process.split(" ", 1)[0] in ("go", "git", "git-remote-https", "git-remote-http"))
-    )
+    return made_by(flow) is not None
+
+
+def made_by(flow: Flow) -> str | None:
+    """`go` or `git`, by fingerprint, User-Agent or process table; None for another program's, or when it is unknown."""
+    agents = [exchange.user_agent or "" for exchange in flow.exchanges[:1]]
+    agents.append((flow.tunnel and flow.tunnel.user_agent) or "")
+    program = (flow.process or "").split(" ", 1)[0]
+    client = flow.tls.client if flow.tls else ""
+    if client.startswith("git ") or program in _GIT_PROGRAMS or any(agent.startswith("git/") for agent in agents):
+        return "git"
+    told = client.startswith("go ") or any(agent.startswith(("Go-http-client/", "GoCommand/")) for agent in agents)
+    return "go" if told or program == "go" else None

@@ -1,39 +1,35 @@
 """The ledger: one row per module request, joined from go's own account and the packets.
 
-With go's account every fetch attempt is a row, tied to the flow that carried it; what go does not log (repeats after
-a 4xx, redirect hops, toolchain downloads) comes from its HTTP/2 debug log and from clear HTTP. Without an account,
-rows stand for connections, with what the packets tell of them.
+With go's account every fetch attempt is a row, tied to the flow that carried it (rows.py, carrier.py); what go does not
+log comes from its HTTP/2 debug log and from clear HTTP. Without an account, rows stand for connections, with what the
+packets tell of them.
 """
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from trace_go.gocmd.environment import GoSettings, proxy_for
 from trace_go.gocmd.hosts import HostBook
-from trace_go.gocmd.log import uses_network
-from trace_go.gocmd.messages import error_kind
-from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
 from trace_go.model.chain import Judgement
-from trace_go.model.evidence import Confidence, Evidence, Visibility
+from trace_go.model.evidence import Evidence, Visibility
 from trace_go.model.flow import Flow, Outcome, Traffic
-from trace_go.model.go import Fetch, GoAccount, Http2Exchange, VcsCommand
+from trace_go.model.go import GoAccount
 from trace_go.model.http import Exchange
-from trace_go.model.ledger import Artifact, Failure, HandledBy, Request, RequestTimings, Role
-from trace_go.paths.failures import OUTCOMES, failure, of_flow, of_lookup
-from trace_go.paths.hops import ROLES, handled_by, hops, is_address
+from trace_go.model.ledger import Artifact, Failure, HandledBy, Request, RequestTimings, Role, Stage
+from trace_go.paths.carrier import Carriers, Wanted, ends
+from trace_go.paths.failures import of_flow, of_lookup
+from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
 from trace_go.paths.index import Index, is_extra, of_go
+from trace_go.paths.rows import Row, Sources, evidence_of_exchange
+from trace_go.paths.urls import endpoint, host_of, split
 from trace_go.wire.goproxy import maybe_module_url
 from trace_go.wire.secrets import mask_url
 
-_CLIENT_PREFIX = re.compile(r'^(?:Get|Head) "[^"]*": ')
-"""what net/http puts before an error; the row has the URL already"""
 _SUMDB = frozenset({Artifact.SUMDB_LATEST, Artifact.SUMDB_LOOKUP, Artifact.SUMDB_SUPPORTED, Artifact.SUMDB_TILE})
+_ORIGINS = frozenset({Artifact.GO_GET, Artifact.GIT})
 
 
 def build(
@@ -43,30 +39,16 @@ def build(
     hosts: HostBook,
     judgements: Iterable[Judgement],
 ) -> tuple[Request, ...]:
-    """The ledger in order of time as far as it is known; ids are positions."""
+    """The ledger, in the order in which go began its requests, else by time; ids are positions."""
     return _Builder(traffic, account, settings, hosts, judgements).rows()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """What a source says of a request, before packets are joined."""
-
-    url: str
-    status: int | None = None
-    reason: str = ""
-    elapsed_s: float | None = None
-    failure: Failure | None = None
-    redirects: tuple[str, ...] = ()
-    repeats: int = 0
-    evidence: tuple[Evidence, ...] = ()
-    visibility: Visibility = Visibility.SEEN
-    attempt: Attempt | None = None
-    flow: Flow | None = None
-    remote: str | None = None
-    answered: bool = False
-    artifact: Artifact | None = None
-    bytes_down: int | None = None
-    start_ns: int = 0
+class _Joined:
+    row: Row
+    legs: tuple[Leg, ...]
+    exchange: Exchange | None
+    """the request itself where it is in clear"""
 
 
 class _Builder:
@@ -78,80 +60,38 @@ class _Builder:
         hosts: HostBook,
         judgements: Iterable[Judgement],
     ) -> None:
-        self.account, self.settings = account, settings
+        self.account = account
         self.index = Index(traffic, hosts, judgements)
-        self.bases = tuple(entry.url for entry in settings.proxies) if settings else ()
-        self._failed_used: set[int] = set()
+        self.carriers = Carriers(self.index)
+        self.sources = Sources(account, settings, traffic.flows)
+        self.bases = self.sources.bases
         self._flows_used: set[int] = set()
         self._requests: list[Request] = []
 
     def rows(self) -> tuple[Request, ...]:
-        log = self.account.log
-        by_url: dict[str, list[Http2Exchange]] = defaultdict(list)
-        for exchange in log.http2:
-            if exchange.url:  # empty where the log could not tell two requests apart
-                by_url[exchange.url].append(exchange)
-        tries = attempts(log.fetches, self.settings) if self.settings else ()
-        for fetch, attempt in zip(log.fetches, tries or (None,) * len(log.fetches), strict=True):
-            self._add(self._fetch(fetch, attempt, by_url.pop(fetch.url, ())))
-        for command in log.vcs:
-            if command.remote and uses_network(command):
-                self._add(self._vcs(command))
-        for url, exchanges in by_url.items():
-            if not self._is_redirect_target(url) and maybe_module_url(url, self.bases):
-                self._add(_from_http2(url, exchanges))
-        self._clear_http({fetch.url for fetch in log.fetches})
+        for row in self.sources.of_account():
+            self._add(row)
+        told = len(self._requests)
+        self._clear_http({mask_url(item.url) for item in self.account.log.fetches})
         self._connections()
         self._unresolved()
-        ordered = sorted(self._requests, key=lambda item: item.start_ns) if not log.fetches else self._requests
-        return tuple(_renumber(item, number) for number, item in enumerate(ordered))
-
-    # -- sources -----------------------------------------------------------------------------------------------------
-
-    def _fetch(self, fetch: Fetch, attempt: Attempt | None, exchanges: Sequence[Http2Exchange]) -> _Row:
-        found = None
-        if fetch.error is not None:
-            kind, status = error_kind(fetch.error)
-            found = failure(kind, _CLIENT_PREFIX.sub("", fetch.error), status)
-        elif fetch.status is not None and fetch.status >= 400 and not _looks_elsewhere(fetch.status, attempt):
-            found = failure("status", f"{fetch.status} {fetch.reason}".rstrip(), fetch.status)
-        elif not fetch.finished:
-            found = failure("response-timeout", "go was still waiting for the answer when it ended")
-        said = f"{fetch.status} {fetch.reason}".rstrip() if fetch.status is not None else (fetch.error or "no answer")
-        return _Row(
-            url=fetch.url,
-            status=fetch.status,
-            reason=fetch.reason,
-            elapsed_s=fetch.elapsed_s,
-            failure=found,
-            redirects=_redirects(exchanges),
-            repeats=max(0, len(exchanges) - 1),
-            evidence=(evidence.log(fetch.line, f"go: {said}"),),
-            attempt=attempt,
-            remote=next((item.remote for item in exchanges if item.remote), None),
-            answered=fetch.status is not None or any(item.status for item in exchanges),
+        rest = sorted(self._requests[told:], key=lambda item: item.start_ns)
+        return tuple(
+            item if item.id == number else structs.replace(item, id=number)
+            for number, item in enumerate([*self._requests[:told], *rest])
         )
 
-    def _vcs(self, command: VcsCommand) -> _Row:
-        assert command.remote
-        return _Row(
-            url=command.remote,
-            elapsed_s=command.elapsed_s,
-            evidence=(evidence.log(command.line, command.command),),
-            artifact=Artifact.GIT,
-            answered=True,
-        )
-
-    def _is_redirect_target(self, url: str) -> bool:
-        return any(mask_url(url) in item.redirects for item in self._requests)
+    # -- rows from packets ---------------------------------------------------------------------------------------------
 
     def _clear_http(self, told: set[str]) -> None:
         """Clear HTTP/1 requests on the wire that go's log does not hold."""
         for flow in self.index.traffic.flows:
             for exchange in flow.exchanges:
-                ours = of_go(flow) or self._mirror(_host(exchange.url))
-                if exchange.url not in told and ours and maybe_module_url(exchange.url, self.bases):
-                    self._add(_from_clear(exchange, flow))
+                if mask_url(exchange.url) in told | self.sources.targets:
+                    continue
+                parts = maybe_module_url(exchange.url, self.bases)
+                if parts and (of_go(flow) or self._mirror(host_of(exchange.url))):
+                    self._add(self.sources.of_clear(flow, exchange, parts))
 
     def _mirror(self, name: str | None) -> bool:
         known = self.index.known(name)
@@ -165,7 +105,7 @@ class _Builder:
             for flow in self.index.traffic.flows
             if not is_extra(flow) and of_flow(flow, None) is None
         }
-        explained = {_host(item.url) for item in self._requests if item.url}
+        explained = {hop.host for item in self._requests for hop in item.hops}
         for flow in self.index.traffic.flows:
             if flow.id in self._flows_used or flow.transport != "tcp" or flow.protocol == "dns":
                 continue
@@ -184,20 +124,19 @@ class _Builder:
     def _is_proxy(self, flow: Flow) -> bool:
         return any(hop.ip == flow.server.ip for item in self._requests for hop in item.hops)
 
-    def _connection(self, flow: Flow, name: str | None, broken: Failure | None) -> _Row:
-        shown = flow.tls.hello_packet if flow.tls and flow.tls.hello_packet else flow.first_packet
+    def _connection(self, flow: Flow, name: str | None, broken: Failure | None) -> Row:
         host = name or flow.server.ip
         port = flow.tunnel.authority.rsplit(":", 1)[-1] if flow.tunnel else str(flow.server.port)
         scheme = "http" if port == "80" else "https"
         default = {"http": "80", "https": "443"}[scheme]
-        return _Row(
+        return Row(
             url=f"{scheme}://{f'[{host}]' if ':' in host else host}" + ("" if port == default else f":{port}"),
+            artifact=Artifact.CONNECTION,
             failure=broken,
-            evidence=(evidence.packet(shown, _told_by(flow, name), flow.file),),
+            evidence=(_shown(flow, name),),
             visibility=Visibility.NOT_OBSERVABLE,
             flow=flow,
             answered=broken is None and not is_extra(flow),
-            artifact=Artifact.CONNECTION,
             start_ns=flow.start_ns,
         )
 
@@ -215,240 +154,179 @@ class _Builder:
             broken = next((found for item in lookups if (found := of_lookup(item))), None)
             first = lookups[0]
             if broken and (known or broken.kind != "nxdomain"):  # search-domain variants end in NXDOMAIN all the time
-                packet = (first.answer_packets or first.query_packets or (0,))[0]
+                packet = next(iter((*first.answer_packets, *first.query_packets)), 0)
                 self._add(
-                    _Row(
+                    Row(
                         url=f"https://{name}",
-                        failure=broken,
-                        evidence=(evidence.packet(packet, broken.text, first.file),),
-                        visibility=Visibility.NOT_OBSERVABLE,
                         artifact=Artifact.CONNECTION,
+                        failure=broken,
+                        evidence=(
+                            evidence.packet(packet, broken.text, first.file)
+                            if packet
+                            else evidence.inference(broken.text),
+                        ),
+                        visibility=Visibility.NOT_OBSERVABLE,
                         start_ns=first.start_ns,
                     )
                 )
 
-    # -- joining -----------------------------------------------------------------------------------------------------
+    # -- joining -------------------------------------------------------------------------------------------------------
 
-    def _add(self, row: _Row) -> None:
-        parts = maybe_module_url(row.url, self.bases) if row.artifact is None else None
-        artifact = row.artifact or (parts.artifact if parts else Artifact.OTHER)
-        host = _host(row.url)
-        proxy = proxy_for(row.url, self.account.process_env) if self.account.process_env else None
-        flow = row.flow or self._flow(row, host, proxy)
-        judgement = self.index.judgement(flow, host)
-        role = self._role(row, artifact, host, flow)
-        way = hops(self.index, host, flow, proxy=proxy, failure=row.failure, role=role)
-        reached_tls = bool(flow and flow.tls and flow.tls.server)
-        handler = handled_by(role, judgement, reached_tls=reached_tls, answered=row.answered)
-        handler, confidence = self._weigh(row, handler, judgement, flow)
-        if flow:
-            self._flows_used.add(flow.id)
+    def _add(self, row: Row) -> None:
+        joined = self._join(row)
+        row, legs = joined.row, joined.legs
+        opaque = row.artifact is Artifact.CONNECTION
+        answerer, confidence = handler(self.index, legs, answered=row.answered, opaque=opaque)
+        claims = answerer in (HandledBy.MITM, HandledBy.UNKNOWN)
+        self._flows_used.update(leg.flow.id for leg in legs if leg.flow)
+        flow, start_ns = legs[0].flow, row.start_ns
+        if not start_ns and flow:
+            start_ns = joined.exchange.request_ns if joined.exchange else flow.start_ns
         self._requests.append(
             Request(
                 id=len(self._requests),
-                url=mask_url(row.url) if artifact is not Artifact.CONNECTION else None,
-                module=(parts.module if parts else None) or self._module_of(row, artifact),
-                version=parts.version if parts else None,
-                artifact=artifact,
+                url=None if opaque else mask_url(row.url),
+                module=row.parts.module if row.parts else _repository(row),
+                version=row.parts.version if row.parts else None,
+                artifact=row.artifact,
                 attempt=row.attempt.number if row.attempt else 1,
                 repeats=row.repeats,
                 proxy_entry=row.attempt.entry.url if row.attempt and row.attempt.entry else None,
                 next_entry=row.attempt.why if row.attempt else None,
                 status=row.status,
                 status_text=row.reason,
-                redirects=row.redirects,
-                handled_by=handler,
-                claims_to_be=host if handler in (HandledBy.MITM, HandledBy.UNKNOWN) else None,
-                hops=way,
-                timings=self._timings(row, host, proxy, flow),
-                bytes_up=flow.bytes_up if flow and artifact is Artifact.CONNECTION else None,
-                bytes_down=flow.bytes_down if flow and artifact is Artifact.CONNECTION else row.bytes_down,
+                redirects=tuple(map(mask_url, row.redirects)),
+                handled_by=answerer,
+                claims_to_be=row.host if claims else None,
+                hops=hops(self.index, legs),
+                timings=self._timings(row, legs[0]),
+                bytes_up=flow.bytes_up if flow and opaque else None,
+                bytes_down=flow.bytes_down if flow and opaque else row.bytes_down,
                 failure=row.failure,
                 visibility=row.visibility,
                 confidence=confidence,
-                evidence=row.evidence + self._proof(row, flow, judgement, host),
-                start_ns=row.start_ns or (flow.start_ns if flow else 0),
+                evidence=self._proof(joined),
+                start_ns=start_ns,
             )
         )
 
-    def _role(self, row: _Row, artifact: Artifact, host: str, flow: Flow | None) -> Role:
+    def _join(self, row: Row) -> _Joined:
+        first = self._leg(row, row.url, last=not row.followed)
+        exchange = None
+        if first.flow and row.flow is None:
+            exchange = next((item for item in first.flow.exchanges if item.url == row.url), None)
+        if exchange and not row.redirects:  # `-x` tells no redirect, and the HTTP/2 log none of HTTP/1
+            seen = self.sources.of_clear(first.flow, exchange, row.parts) if first.flow and row.parts else row
+            row = replace(row, redirects=seen.redirects, followed=seen.followed, bytes_down=seen.bytes_down)
+            first = replace(first, failure=None if row.followed else row.failure)
+        legs = [first]
+        for number, url in enumerate(row.followed, 1):
+            if host_of(url) != legs[-1].host:
+                legs.append(self._leg(row, url, last=number == len(row.followed)))
+        if legs[-1].failure is not row.failure:  # a redirect within the last host
+            legs[-1] = replace(legs[-1], failure=row.failure)
+        return _Joined(row=row, legs=tuple(legs), exchange=exchange)
+
+    def _leg(self, row: Row, url: str, *, last: bool) -> Leg:
+        host, own = host_of(url), url == row.url
+        found = row.failure if last else None
+        proxy = proxy_for(url, self.account.process_env) if self.account.process_env else None
+        wanted = Wanted(
+            url=mask_url(url),
+            host=host,
+            answered=row.answered or not last,
+            failure=found,
+            git=row.artifact is Artifact.GIT,
+            order=row.order,
+            orders=row.orders,
+            remote=row.remote if own else None,
+            flow=row.flow if own else None,
+        )
+        carried = self.carriers.find(wanted, proxy)
+        said = ends(found.text) if found and not row.answered else None
+        remote = said[1] if said else endpoint(wanted.remote or "")
+        return Leg(
+            host=host,
+            role=self._role(row, url, host, carried.flow),
+            https=url.startswith("https://"),
+            proxy=proxy,
+            carried=carried,
+            failure=found,
+            address=remote[0] if remote else None,
+        )
+
+    def _role(self, row: Row, url: str, host: str, flow: Flow | None) -> Role:
         known = self.index.known(host)
-        if artifact in (Artifact.GO_GET, Artifact.GIT):
+        if row.artifact in _ORIGINS:
             return Role.ORIGIN
-        if any(base.rstrip("/") and row.url.startswith(base.rstrip("/") + "/") for base in self.bases):
+        if any(url.startswith(base.rstrip("/") + "/") for base in self.bases):
             return Role.MIRROR
         if known and known.role in ROLES:
             return ROLES[known.role]
-        if artifact in _SUMDB:  # below /sumdb/ a mirror passes the database on (cmd/go/internal/modfetch/sumdb.go)
-            return Role.MIRROR if "/sumdb/" in row.url else Role.CHECKSUM_DB
-        if artifact is Artifact.CONNECTION and flow and flow.tls and flow.tls.client.startswith("git"):
-            return Role.ORIGIN
-        return Role.MIRROR if artifact not in (Artifact.OTHER, Artifact.CONNECTION) else Role.ORIGIN
+        if url != row.url:
+            return Role.CDN
+        if row.artifact in _SUMDB:  # below /sumdb/ a mirror passes the database on (cmd/go/internal/modfetch/sumdb.go)
+            return Role.MIRROR if "/sumdb/" in url else Role.CHECKSUM_DB
+        return Role.MIRROR if row.artifact not in (Artifact.OTHER, Artifact.CONNECTION) else Role.ORIGIN
 
-    def _module_of(self, row: _Row, artifact: Artifact) -> str | None:
-        if artifact is not Artifact.GIT:
-            return None
-        split = urlsplit(row.url)
-        return f"{split.hostname or ''}{split.path}".removesuffix(".git") or None
-
-    def _weigh(
-        self, row: _Row, handler: HandledBy, judgement: Judgement | None, flow: Flow | None
-    ) -> tuple[HandledBy, Confidence]:
-        """How sure the handler is. Go's word that a chain was fine does not tell whose chain it was."""
-        if handler is HandledBy.MITM:
-            assert judgement
-            return handler, Confidence.CERTAIN if judgement.visibility is Visibility.SEEN else Confidence.HIGH
-        if handler is HandledBy.NONE:
-            return handler, Confidence.HIGH
-        if row.url.startswith("http://") or (judgement and judgement.trusted):
-            return handler, Confidence.HIGH
-        if row.artifact is Artifact.CONNECTION:
-            return HandledBy.UNKNOWN, Confidence.LOW
-        return handler, Confidence.MEDIUM
-
-    def _flow(self, row: _Row, host: str, proxy: str | None) -> Flow | None:
-        """The flow that carried a request: one of its host that ended as the request did, each failed one used once."""
-        split = urlsplit(row.url)
-        port = split.port or {"http": 80, "https": 443, "ssh": 22, "git": 9418}.get(split.scheme, 0)
-        found = [item for item in self.index.by_name.get(host, ()) if self._fits(item, port)]
-        if is_address(host):
-            found = self.index.by_server.get((host, port), [])
-        wanted = OUTCOMES.get(row.failure.kind) if row.failure and not row.answered else None
-        if wanted is not None:
-            if proxy:
-                found = [*found, *self._of_proxy(proxy)]
-            matching = [item for item in found if item.outcome in wanted]
-            unused = next((item for item in matching if item.id not in self._failed_used), None)
-            chosen = unused or next(iter(matching), None)
-            if chosen:
-                self._failed_used.add(chosen.id)
-            return chosen
-        if not row.answered:
-            return next(iter(found), None)
-        exact = next((item for item in found if any(e.url == row.url for e in item.exchanges)), None)
-        if exact:
-            return exact
-        if row.artifact is Artifact.GIT:
-            found = [item for item in found if not item.tls or not item.tls.client.startswith("go")] or found
-        return max(
-            (item for item in found if of_flow(item, None) is None), key=lambda item: item.bytes_down, default=None
-        )
-
-    @staticmethod
-    def _fits(flow: Flow, port: int) -> bool:
-        if flow.tunnel:
-            return flow.tunnel.authority.endswith(f":{port}")
-        return flow.server.port == port or any(item.proxied for item in flow.exchanges[:1])
-
-    def _of_proxy(self, proxy: str) -> list[Flow]:
-        """Flows to the forward proxy that never said which host they were for."""
-        split = urlsplit(proxy)
-        host = (split.hostname or "").lower()
-        port = split.port or {"http": 80, "https": 443, "socks5": 1080}.get(split.scheme, 0)
-        if is_address(host):
-            return self.index.by_server.get((host, port), [])
-        return [item for item in self.index.by_name.get(host, ()) if item.server.port == port]
-
-    def _timings(self, row: _Row, host: str, proxy: str | None, flow: Flow | None) -> RequestTimings:
-        asked = (urlsplit(proxy).hostname or "") if proxy else host
-        lookup = self.index.lookup(asked, flow.start_ns if flow else 0)
+    def _timings(self, row: Row, leg: Leg) -> RequestTimings:
+        flow = leg.flow
+        through = proxied(self.index, leg)
+        asked = host_of(leg.proxy) if through and leg.proxy else leg.host
+        lookup = self.index.lookup(asked, flow)
         tunnel = flow.tunnel if flow else None
+        own = flow is not None and (not through or tunnel is not None)  # not the TLS of an https forward proxy
         return RequestTimings(
             dns_s=lookup.latency_s if lookup else None,
             connect_s=flow.connect_s if flow else None,
             tunnel_s=(tunnel.response_ns - tunnel.request_ns) / 1e9 if tunnel and tunnel.response_ns else None,
-            tls_s=flow.tls_s if flow else None,
+            tls_s=flow.tls_s if flow and own else None,
             response_s=row.elapsed_s,
         )
 
-    def _proof(self, row: _Row, flow: Flow | None, judgement: Judgement | None, host: str) -> tuple[Evidence, ...]:
-        proof: list[Evidence] = []
-        if flow is None:
-            lookup = self.index.lookup(host)
-            if lookup and of_lookup(lookup) and lookup.answer_packets:
-                proof.append(evidence.packet(lookup.answer_packets[0], f"DNS {lookup.rcode}", lookup.file))
-        elif row.flow is None:
-            shown = flow.tls.hello_packet if flow.tls and flow.tls.hello_packet else flow.first_packet
-            proof.append(evidence.packet(shown, _told_by(flow, host), flow.file))
-        if judgement and judgement.interceptor:
-            text = f"certificate issued by {judgement.interceptor}"
-            if judgement.visibility is Visibility.PROBED:
-                proof.append(evidence.probe(text))
-            else:
-                proof.append(evidence.packet(judgement.packet, text, judgement.file))
-        return tuple(proof)
+    def _proof(self, joined: _Joined) -> tuple[Evidence, ...]:
+        """The row's own evidence, then for each leg the packets, log lines and probes that it rests on."""
+        row, proof = joined.row, list(joined.row.evidence)
+        for leg in joined.legs:
+            flow = leg.flow
+            if flow is None and leg.failure and leg.failure.stage is Stage.DNS:
+                lookup = self.index.lookup(leg.host)
+                if lookup and of_lookup(lookup) and lookup.answer_packets:
+                    proof.append(evidence.packet(lookup.answer_packets[0], f"DNS {lookup.rcode}", lookup.file))
+            elif flow and joined.exchange and leg is joined.legs[0]:
+                proof.append(evidence_of_exchange(flow, joined.exchange))
+            elif flow and flow is not row.flow:
+                proof.append(_shown(flow, leg.host))
+            if leg.carried.of > 1:
+                text = f"{leg.host} has {leg.carried.of} connections that may have carried it; which is not observable"
+                proof.append(evidence.inference(text))
+            judgement = leg.judgement(self.index)
+            if judgement and judgement.interceptor:
+                text = f"certificate issued by {judgement.interceptor}"
+                if judgement.visibility is Visibility.PROBED:
+                    proof.append(evidence.probe(text))
+                else:
+                    proof.append(evidence.packet(judgement.packet, text, judgement.file))
+        return tuple(dict.fromkeys(proof))
 
 
-def _looks_elsewhere(status: int, attempt: Attempt | None) -> bool:
-    """Whether a 404 or 410 is part of go's search: the next entry follows, or another prefix of the path."""
-    if status not in NOT_FOUND or attempt is None:
-        return False
-    search = (Artifact.LIST, Artifact.LATEST, Artifact.GO_GET, Artifact.SUMDB_SUPPORTED)
-    return attempt.goes_on or (attempt.parts is not None and attempt.parts.artifact in search)
+def _repository(row: Row) -> str | None:
+    """What stands in the place of the module in the row of a git command."""
+    if row.artifact is not Artifact.GIT:
+        return None
+    return f"{row.host}/{split(row.url).path.strip('/')}".removesuffix(".git")
 
 
-def _redirects(exchanges: Sequence[Http2Exchange]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(mask_url(item.location) for item in exchanges if item.location))
-
-
-def _from_http2(url: str, exchanges: Sequence[Http2Exchange]) -> _Row:
-    last = exchanges[-1]
-    broken = last.status is not None and last.status >= 400
-    return _Row(
-        url=url,
-        status=last.status,
-        failure=failure("status", str(last.status), last.status) if broken else None,
-        redirects=_redirects(exchanges),
-        repeats=len(exchanges) - 1,
-        evidence=(evidence.log(last.line, f"HTTP/2 stream {last.stream}: {last.status or 'no answer'}"),),
-        remote=last.remote,
-        answered=last.status is not None,
-    )
-
-
-def _from_clear(exchange: Exchange, flow: Flow) -> _Row:
-    found = None
-    if exchange.status is None:
-        found = of_flow(flow, None) or failure("response-timeout", "the request was never answered")
-    elif exchange.status >= 400:
-        found = failure("status", f"{exchange.status} {exchange.reason}".rstrip(), exchange.status)
-    number = exchange.response_packet or exchange.request_packet
-    answered = exchange.status is not None
-    return _Row(
-        url=exchange.url,
-        status=exchange.status,
-        reason=exchange.reason,
-        elapsed_s=(exchange.response_ns - exchange.request_ns) / 1e9 if answered else None,
-        failure=found,
-        redirects=(exchange.location,) if exchange.location else (),
-        evidence=(evidence.packet(number, f"{exchange.method} → {exchange.status or 'no answer'}", flow.file),),
-        flow=flow,
-        answered=answered,
-        bytes_down=exchange.body_bytes if exchange.body_bytes >= 0 else None,
-        start_ns=exchange.request_ns,
-    )
-
-
-def _host(url: str) -> str:
-    """Host of a URL in lower case; empty when it has none. Also takes git's scp form `git@host:path`."""
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        return ""
-    if host is None and "@" in url and ":" in url:
-        host = url.split("@", 1)[1].split(":", 1)[0].lower()
-    return (host or "").rstrip(".")
-
-
-def _told_by(flow: Flow, name: str | None) -> str:
-    if flow.tls and flow.tls.hello and flow.tls.hello.sni:
-        return f"ClientHello for {flow.tls.hello.sni}"
-    if flow.tunnel:
-        return f"CONNECT {flow.tunnel.authority}"
-    if flow.outcome in (Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNREACHABLE):
-        return f"SYN to {flow.server.ip}:{flow.server.port}" + (f" ({name})" if name else "")
-    return f"connection to {flow.server.ip}:{flow.server.port}"
-
-
-def _renumber(item: Request, number: int) -> Request:
-    return item if item.id == number else replace(item, id=number)
+def _shown(flow: Flow, name: str | None) -> Evidence:
+    """The packet that shows what a flow was for."""
+    tls = flow.tls
+    number = tls.hello_packet if tls and tls.hello_packet else flow.first_packet
+    if tls and tls.hello and tls.hello.sni:
+        text = f"ClientHello for {tls.hello.sni}"
+    elif flow.tunnel:
+        text = f"CONNECT {flow.tunnel.authority}"
+    elif flow.outcome in (Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNREACHABLE):
+        text = f"SYN to {flow.server.ip}:{flow.server.port}" + (f" ({name})" if name else "")
+    else:
+        text = f"connection to {flow.server.ip}:{flow.server.port}"
+    return evidence.packet(number, text, flow.file)

@@ -25,7 +25,7 @@ def seeing(
         for fact, (visibility, why) in (
             ("Packets", _packets(files)),
             ("Names (DNS)", _names(traffic, flows)),
-            ("Certificates", _certificates(flows, judgements)),
+            ("Certificates", _certificates(flows, requests, judgements)),
             ("Requests", _requests(account, requests)),
             ("Processes", _processes(flows)),
         )
@@ -64,20 +64,24 @@ def _names(traffic: Traffic, flows: Sequence[Flow]) -> tuple[Visibility, str]:
     )
 
 
-def _certificates(flows: Sequence[Flow], judgements: Sequence[Judgement]) -> tuple[Visibility, str]:
+def _certificates(
+    flows: Sequence[Flow], requests: Sequence[Request], judgements: Sequence[Judgement]
+) -> tuple[Visibility, str]:
     hidden = sorted(
         {flow.name or flow.server.ip for flow in flows if flow.tls and flow.tls.server and not flow.tls.chain}
     )
+    why = "TLS 1.3 encrypts them"
+    if not flows:
+        https = [request for request in requests if (request.url or "").startswith("https://")]
+        hidden = sorted({request.target.host for request in https if request.target and request.target.host})
+        why = "no handshake was captured"
     if not hidden:
         return Visibility.SEEN, "no handshake hides its certificates"
     probed = {item.name for item in judgements if item.visibility is Visibility.PROBED}
     left = [name for name in hidden if name not in probed]
     if not left:
-        return Visibility.PROBED, "TLS 1.3 encrypts them; a probe after the command fetched the chain of each host"
-    return (
-        Visibility.NOT_OBSERVABLE,
-        f"TLS 1.3 encrypts the chain of {_some(left)}: an interceptor there could not be told from this input",
-    )
+        return Visibility.PROBED, f"{why}; a probe after the command fetched the chain of each host"
+    return Visibility.NOT_OBSERVABLE, f"{why}: an interceptor before {_some(left)} could not be told from this input"
 
 
 def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibility, str]:
@@ -92,6 +96,8 @@ def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibili
 
 
 def _processes(flows: Sequence[Flow]) -> tuple[Visibility, str]:
+    if not flows:
+        return Visibility.NOT_OBSERVABLE, "no connection was captured"
     missing = sum(flow.process is None for flow in flows)
     if not missing:
         return Visibility.SEEN, "from the system's socket table"

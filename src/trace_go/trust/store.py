@@ -4,7 +4,6 @@ import base64
 import binascii
 import os
 import re
-import ssl
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +65,9 @@ class TrustStore:
         return by_subject
 
     def pem(self) -> str:
-        return "".join(ssl.DER_cert_to_PEM_cert(certificate.der) for certificate in self.certificates)
+        """All certificates in PEM (RFC 7468)."""
+        bodies = (base64.encodebytes(certificate.der).decode("ascii") for certificate in self.certificates)
+        return "".join(f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n" for body in bodies)
 
     def verifier_roots(self, issuers: frozenset[bytes]) -> list[Any]:
         """The roots among `issuers` (encoded names) as cryptography's objects, less those it cannot read."""
@@ -133,6 +134,8 @@ def system_store(environ: Mapping[str, str], goos: str = sys.platform) -> TrustS
 
 def _platform_store(platform: str) -> TrustStore:
     """What stands in for a store only the platform's own verifier can read in full."""
+    import ssl
+
     ders = tuple(ssl.create_default_context().get_ca_certs(binary_form=True))
     note = f"go uses the {platform} store, which is not read here; in its place "
     if ders:

@@ -4,16 +4,18 @@ What it means
     go computed another hash for what it downloaded than go.sum or the checksum database holds, and refused it.
 
 Why it matters
-    Somebody on the way, or the mirror, delivered other bytes than the rest of the world gets; or a tag was moved.
+    The mirror, or somebody on the way, delivered other bytes than the rest of the world gets; or the version's tag was
+    moved after it was recorded.
 
 How we know
-    go's `SECURITY ERROR` line. Which hop altered the bytes needs decrypted traffic.
+    go's `SECURITY ERROR` line. Which hop altered the bytes can only be told from decrypted traffic.
 
 False positives
-    A tag that was moved after the first download looks the same.
+    A tag that was moved after the first download looks the same, and so does a go.sum that was edited by hand.
 
 What to do
-    Do not bypass the check. Download the module through another path and compare; report it to the mirror's operator.
+    Do not switch the check off. Fetch the module from its origin into an empty cache and compare the hashes: if the
+    origin's match, report the mirror to its operator; if they differ from the recorded ones, ask the module's author.
 
 References
     https://go.dev/ref/mod#authenticating, cmd/go/internal/modfetch/fetch.go.
@@ -21,30 +23,37 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, finding
+from trace_go.checks.command import shell
+from trace_go.checks.framework import Meta, finding, said
 from trace_go.model import evidence
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
+from trace_go.model.go import GoError
 from trace_go.model.report import Case
 
 META = Meta(group="go", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=60)
 
 
 def find(case: Case) -> Iterator[Finding]:
+    errors: dict[str, GoError] = {}
     for error in case.account.log.errors:
-        if error.kind not in ("checksum-mismatch", "sumdb-mismatch"):
-            continue
-        name = f"{error.module}@{error.version}" if error.module and error.version else "a module"
+        if error.kind in ("checksum-mismatch", "sumdb-mismatch"):
+            errors.setdefault(f"{error.module}@{error.version}" if error.module and error.version else "", error)
+    for name, error in errors.items():
         against = "the checksum database" if error.kind == "sumdb-mismatch" else "go.sum"
-        requests = [item for item in case.requests if item.module == error.module and item.version == error.version]
         yield finding(
+            case,
             "checksum-mismatch",
             META,
-            title=f"{name} does not match {against}",
-            detail=f"go refused the downloaded content: {error.text}",
-            remedy=Remedy(text="Download the module through another mirror and compare; do not switch the check off."),
-            subject=name,
-            requests=requests,
-            evidence=(evidence.log(error.line, error.text),),
+            title=f"{name or 'A module'} does not match {against}",
+            detail=f"go refused what it downloaded; {said(error.text)}",
+            remedy=Remedy(
+                text="Fetch the module from its origin and compare the hashes; do not switch the check off.",
+                command=shell("(cd $(mktemp -d) && GOMODCACHE=$PWD GOPROXY=direct go mod download -json {})", name),
+            ),
+            subject=name or "a module",
+            requests=[item for item in case.requests if name and f"{item.module}@{item.version}" == name],
+            evidence=[evidence.log(error.line, error.text)],
+            severity=Severity.ERROR,
             confidence=Confidence.CERTAIN,
         )

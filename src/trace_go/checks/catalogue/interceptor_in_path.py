@@ -1,25 +1,27 @@
 """TLS is broken open on the way.
 
 What it means
-    A machine between go and the server answered the TLS handshake with a certificate of its own for the server's
-    name. It sees every request and can change every answer.
+    A machine between go and the server answered the TLS handshake with a certificate of its own for the server's name.
+    It sees every request and can change every answer.
 
 Why it matters
-    If go does not trust its authority, every download fails with `x509: certificate signed by unknown authority`. If
-    it does, downloads work, and their content is whatever that machine delivers: the checksum database is then the
-    only protection.
+    If go does not trust its authority, every download fails with `x509: certificate signed by unknown authority`. If go
+    does, downloads work, and their content is whatever that machine delivers: the checksum database is then the only
+    protection.
 
 How we know
-    The certificate chain: a leaf that verifies under its own public key although another name issued it, the issuer
-    name of a known product, one key for unrelated names, or an authority listed in trace-go.toml. With TLS 1.3 the
-    chain is encrypted and comes from a probe of the same host through the same proxy, and is marked as probed.
+    The certificate: it verifies under its own public key although another name issued it, its issuer is a known
+    product, one key serves unrelated names, only the local trust store and not Mozilla's roots vouch for a public
+    host, or trace-go.toml lists its authority. TLS 1.3 encrypts the chain: it then comes from a probe of the same host
+    through the same proxy, and is marked as probed.
 
 False positives
-    A private mirror with a private authority is no interceptor: none of the signals applies to it.
+    A private mirror with a private authority is no interceptor: none of the signs applies to it.
 
 What to do
-    Ask the network's operator whether the inspection is meant. If it is, install its authority in the system's trust
-    store (or point SSL_CERT_FILE at a bundle that contains it); if not, do not use this network for downloads.
+    Ask the network's operator whether the inspection is meant. If it is, add its authority to the system's trust store,
+    or to a copy of the system's bundle that SSL_CERT_FILE names; keep the checksum database on. If it is not, use
+    another network.
 
 References
     RFC 5280 §4.1.1.3; https://go.dev/ref/mod#checksum-database; crypto/x509/root_linux.go.
@@ -28,15 +30,20 @@ References
 from collections import defaultdict
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, finding
-from trace_go.model import evidence
+from trace_go.checks.command import handshake
+from trace_go.checks.framework import Meta, count, finding, some
+from trace_go.checks.proof import of_chain
 from trace_go.model.chain import Judgement
 from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import HandledBy, Request
 from trace_go.model.report import Case
 
-META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=33)
+META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=34)
+
+_ASK = "Ask the network's operator whether this inspection is meant"
+_TRUSTED = f"{_ASK}, and keep the checksum database (GOSUMDB) on."
+_UNTRUSTED = f"{_ASK}; only if it is, add its authority to the trust store that go uses."
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -45,28 +52,31 @@ def find(case: Case) -> Iterator[Finding]:
         if judgement.interceptor:
             groups[judgement.interceptor].append(judgement)
     for name, judgements in groups.items():
-        hosts = sorted({judgement.name for judgement in judgements})
         requests = [item for item in case.requests if item.handled_by is HandledBy.MITM and _by(item, name)]
         trusted = all(judgement.trusted for judgement in judgements)
         first = judgements[0]
         seen = any(judgement.visibility is Visibility.SEEN for judgement in judgements)
         effect = (
-            "The trust store accepts it, so downloads work and it can read and change them."
+            "The trust store accepts it: downloads work, and it can read and change them."
             if trusted
             else "The trust store does not accept it, so go refuses the connection."
         )
         why = "; ".join(first.interceptor_why)
         yield finding(
+            case,
             "interceptor-in-path",
             META,
-            title=f"{name} intercepts TLS to {', '.join(hosts[:3])}" + (" …" if len(hosts) > 3 else ""),
-            detail=f"The certificate for {first.name} was issued by {_issuer(first)} ({why}). {effect} "
-            f"{count(len(requests), 'request')} affected.",
-            remedy=_remedy(trusted),
+            title=f"{name} intercepts TLS to {some(judgement.name for judgement in judgements)}",
+            detail=f"The certificate for {first.name} was issued by “{_issuer(first)}”"
+            f"{f' ({why})' if why else ''}. {effect} {count(len(requests), 'request')} affected.",
+            remedy=Remedy(
+                text=_TRUSTED if trusted else _UNTRUSTED,
+                command=handshake(case, requests[0]) if requests else None,
+            ),
             subject=name,
             requests=requests,
-            evidence=tuple(_proof(judgement) for judgement in judgements),
-            severity=Severity.WARNING if trusted else None,
+            evidence=[of_chain(judgement) for judgement in judgements],
+            severity=Severity.WARNING if trusted else Severity.ERROR,
             confidence=Confidence.CERTAIN if seen else Confidence.HIGH,
         )
 
@@ -76,21 +86,5 @@ def _by(request: Request, name: str) -> bool:
 
 
 def _issuer(judgement: Judgement) -> str:
-    leaf = judgement.chain[0]
-    return f"“{leaf.issuer_cn or leaf.issuer}”"
-
-
-def _proof(judgement: Judgement) -> evidence.Evidence:
-    text = f"certificate for {judgement.name}, issuer {judgement.chain[0].issuer}"
-    if judgement.visibility is Visibility.PROBED:
-        return evidence.probe(text)
-    return evidence.packet(judgement.packet, text, judgement.file)
-
-
-def _remedy(trusted: bool) -> Remedy:
-    if trusted:
-        return Remedy(text="Confirm with the network's operator that this inspection is meant, and keep GOSUMDB on.")
-    return Remedy(
-        text="If the inspection is meant, add its authority to the trust store that go uses; else leave this network.",
-        command="SSL_CERT_FILE=/path/to/bundle-with-that-authority.pem go mod download",
-    )
+    leaf = judgement.chain[0] if judgement.chain else None
+    return (leaf.issuer_cn or leaf.issuer) if leaf else "nobody"

@@ -1,23 +1,23 @@
 """A mirror's status ended the GOPROXY list.
 
 What it means
-    A GOPROXY entry answered with a status other than 404 or 410 (401, 403, 429, 5xx). After a comma, go goes on to
-    the next entry only for 404 and 410, so the list stopped here.
+    A GOPROXY entry answered with a status other than 404 or 410 (401, 403, 429, 5xx). After a comma go asks the next
+    entry only for 404 and 410, so the list stopped here. After a bar it goes on: that is a warning.
 
 Why it matters
     `direct` or another mirror stands in the list but is never asked; the error looks as if the module did not exist.
 
 How we know
-    go's `# get` line with the status, its HTTP/2 log, or the clear HTTP answer; the separator comes from `go env
+    go's `# get` line with the status, its HTTP/2 log, or the answer in clear HTTP; the separator comes from `go env
     GOPROXY`.
 
 False positives
-    None known: the rule is go's own. A 403 may of course be meant by whoever runs the mirror.
+    None: the rule is go's own. A 403 may of course be meant by whoever runs the mirror.
 
 What to do
-    401 or 403: the mirror wants credentials (a .netrc entry or GOAUTH) or its policy refuses the module: ask its
-    operator. 429: wait or slow down. 5xx: the mirror is broken. If every failure should fall through, separate the
-    entries with `|` instead of `,`: that also hides outages.
+    401 or 403: the mirror wants credentials (a .netrc entry or GOAUTH), or its policy refuses the module: ask its
+    operator. 429: wait, or download less at once. 5xx: the mirror is broken: tell its operator, or use another. With
+    `|` in place of `,` every failure would fall through: that hides outages and goes around the mirror's policy.
 
 References
     cmd/go/internal/modfetch/proxy.go (TryProxies), https://go.dev/ref/mod#goproxy-protocol.
@@ -26,7 +26,8 @@ References
 from collections import defaultdict
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, finding, target
+from trace_go.checks.command import shell, target
+from trace_go.checks.framework import Meta, count, finding, sentence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Artifact, HandledBy, Request, Stage
 from trace_go.model.report import Case
@@ -38,8 +39,8 @@ _ORIGIN_ARTIFACTS = (Artifact.GO_GET, Artifact.GIT, Artifact.OTHER)
 _ADVICE = {
     401: "The mirror asks for credentials: add them to ~/.netrc (or set GOAUTH), or ask its operator.",
     403: "The mirror's policy refuses this module: ask its operator.",
-    407: "The forward proxy asks for credentials: put them into HTTPS_PROXY.",
-    429: "The mirror limits the rate: wait, or lower the parallelism.",
+    407: "The forward proxy asks for credentials: put them into HTTP_PROXY.",
+    429: "The mirror limits the rate: wait, or download less at once.",
 }
 
 
@@ -52,26 +53,18 @@ def find(case: Case) -> Iterator[Finding]:
     for (host, status), requests in groups.items():
         first = requests[0]
         text = f"{status} {first.status_text}".rstrip()
-        by = " (answered by the interceptor)" if first.handled_by is HandledBy.MITM else ""
+        by = " (the interceptor in its place)" if first.handled_by is HandledBy.MITM else ""
         yield finding(
+            case,
             "mirror-status-stops-list",
             META,
-            title=f"{host} answered {text} for {count(len(requests), 'request')}",
-            detail=f"{first.module or first.url}: {text}{by}. {first.next_entry or ''}".rstrip(". ") + ".",
+            title=f"{host} answered {text} to {count(len(requests), 'request')}",
+            detail=f"{host}{by} answered {text} for {first.module or first.url or 'a request'}. "
+            f"{sentence(first.next_entry or '')}".rstrip(),
             remedy=Remedy(
-                text=_ADVICE.get(status, "The mirror is failing: ask its operator, or use another mirror."),
-                command=f"curl -i '{first.url}'" if first.url else None,
+                text=_ADVICE.get(status, "The mirror is failing: tell its operator, or use another mirror."),
+                command=shell("curl -i {}", first.url) if first.url else None,
             ),
             subject=f"{host}:{status}",
             requests=requests,
-            severity=Severity.WARNING if all(_went_on(case, item) for item in requests) else None,
         )
-
-
-def _went_on(case: Case, request: Request) -> bool:
-    """Whether a later entry of GOPROXY was asked for the same."""
-    what = (request.module, request.version, request.artifact)
-    return any(
-        other.attempt > request.attempt and (other.module, other.version, other.artifact) == what
-        for other in case.requests
-    )

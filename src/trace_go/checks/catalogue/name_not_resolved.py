@@ -1,52 +1,71 @@
 """A host name could not be resolved.
 
 What it means
-    The resolver answered that the name does not exist (NXDOMAIN), answered with an error (SERVFAIL, REFUSED), or did
-    not answer at all, so no connection was ever tried.
+    The resolver said that the name does not exist (NXDOMAIN), answered with an error (SERVFAIL, REFUSED), or did not
+    answer at all, so no connection was ever tried.
 
 Why it matters
     Nothing after the name can work. In filtered networks a missing name is often a policy, not an accident.
 
 How we know
-    The DNS answer (packet) or its absence after the query; go's own `no such host` line.
+    The DNS answer, or its absence after the query; go's own `no such host` line.
 
 False positives
     Search-domain variants (`proxy.golang.org.corp.example`) fail in every healthy run and are not reported.
 
 What to do
     Ask the resolver that the finding names, and compare with another one. If the name is internal, check that the VPN
-    or the corporate resolver is in use; if a mirror's name is blocked, set GOPROXY to a mirror that this network
+    or the company's resolver is in use; if a mirror's name is blocked, set GOPROXY to a mirror that this network
     allows.
 
 References
-    RFC 1035 §4.1.1, RFC 2308; net/dnsclient_unix.go in the Go source.
+    RFC 1035 §4.1.1, RFC 2308; net/dnsclient_unix.go.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding, sentence, target
+from trace_go.checks.command import shell, target
+from trace_go.checks.framework import Meta, count, failed, finding, reason
+from trace_go.model import evidence
+from trace_go.model.dns import Lookup
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
 META = Meta(group="names", severity=Severity.ERROR, audience=Audience.DEVELOPER, cause_rank=10)
 
+_TITLES = {"nxdomain": "{} does not exist, says the resolver", "dns-timeout": "The resolver does not answer for {}"}
+
 
 def find(case: Case) -> Iterator[Finding]:
-    by_name: dict[str, list[Request]] = {}
+    by_name: dict[str, list[Request]] = defaultdict(list)
     for requests in failed(case, "nxdomain", "dns-timeout", "dns-failure").values():
         for request in requests:
-            by_name.setdefault(target(request), []).append(request)
+            by_name[target(request)].append(request)
     for name, requests in by_name.items():
-        failure = requests[0].failure
-        assert failure
-        reason = {"nxdomain": "does not exist", "dns-timeout": "got no DNS answer"}.get(failure.kind, "got a DNS error")
+        kind = requests[0].failure.kind if requests[0].failure else ""
+        lookups = [item for item in case.lookups if item.name == name and not item.addresses]
+        servers = [f"@{item.resolver}" for item in lookups[:1]]
         yield finding(
+            case,
             "name-not-resolved",
             META,
-            title=f"{name} {reason}",
-            detail=f"{sentence(failure.text)} {count(len(requests), 'request')} stopped before any connection.",
-            remedy=Remedy(text="Ask the resolver directly, then another one, and compare.", command=f"dig {name}"),
+            title=_TITLES.get(kind, "The resolver fails for {}").format(name),
+            detail=f"{reason(requests[0])} {count(len(requests), 'request')} stopped before any connection.",
+            remedy=Remedy(
+                text="Ask the resolver directly, then another one, and compare.",
+                command=shell("dig" + " {}" * len([*servers, name]), *servers, name),
+            ),
             subject=name,
             requests=requests,
+            evidence=[_proof(item) for item in lookups if item.query_packets],
         )
+
+
+def _proof(lookup: Lookup) -> evidence.Evidence:
+    if lookup.answer_packets:
+        text = f"{lookup.rcode} for {lookup.name} {lookup.type} from {lookup.resolver}"
+        return evidence.packet(lookup.answer_packets[0], text, lookup.file)
+    text = f"query for {lookup.name} {lookup.type} to {lookup.resolver}, never answered"
+    return evidence.packet(lookup.query_packets[0], text, lookup.file)

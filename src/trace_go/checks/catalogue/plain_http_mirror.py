@@ -4,27 +4,28 @@ What it means
     Module requests went to a GOPROXY entry with http://, readable and changeable by everyone on the way.
 
 Why it matters
-    Only the checksum database (or go.sum) then protects what is downloaded, and which modules a company uses is public.
+    Only the checksum database (or go.sum) then protects what is downloaded, and anyone on the way sees which modules
+    you use.
 
 How we know
     The requests are in clear in the packets, or go's log shows http:// URLs.
 
 False positives
-    A mirror on the loopback interface, or one listed under `mirrors` in trace-go.toml with an http:// URL, is meant
-    so and not reported.
+    A mirror on this machine (a loopback address) is not reported.
 
 What to do
-    Serve the mirror over https and write https:// in GOPROXY.
+    Serve the mirror over https and write https:// in GOPROXY. Do not switch the checksum database off meanwhile.
 
 References
     https://go.dev/ref/mod#environment-variables (GOPROXY).
 """
 
-import ipaddress
 from collections import defaultdict
 from collections.abc import Iterator
+from ipaddress import ip_address
 
-from trace_go.checks.framework import Meta, count, finding, target
+from trace_go.checks.command import is_address, setting, shell, target
+from trace_go.checks.framework import Meta, count, finding
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Artifact, Request, Role
 from trace_go.model.report import Case
@@ -35,27 +36,34 @@ META = Meta(group="go", severity=Severity.WARNING, audience=Audience.SECURITY, c
 def find(case: Case) -> Iterator[Finding]:
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
-        hop = request.hops[-1] if request.hops else None
-        plain = (request.url or "").startswith("http://") and request.artifact not in (Artifact.OTHER, Artifact.GO_GET)
-        if plain and hop and hop.role in (Role.MIRROR, Role.CHECKSUM_DB) and not _is_loopback(hop.host or hop.ip or ""):
-            groups[target(request)].append(request)
+        plain = (request.url or "").lower().startswith("http://")
+        if plain and request.artifact not in (Artifact.OTHER, Artifact.GO_GET) and request.hops:
+            host = target(request)
+            if request.hops[-1].role in (Role.MIRROR, Role.CHECKSUM_DB) and not _is_loopback(host):
+                groups[host].append(request)
     for host, requests in groups.items():
         yield finding(
+            case,
             "plain-http-mirror",
             META,
             title=f"{host} is used over plain http",
-            detail=f"{count(len(requests), 'module request')} went in clear, readable and changeable on the way.",
-            remedy=Remedy(
-                text="Use the mirror over https.",
-                command=f"go env -w GOPROXY=https://{host},direct",
-            ),
+            detail=f"{count(len(requests), 'module request')} went in clear: everyone on the way can read and change "
+            "what comes back.",
+            remedy=_remedy(case, host),
             subject=host,
             requests=requests,
         )
 
 
+def _remedy(case: Case, host: str) -> Remedy:
+    """The user's own list with https in it, where it is known and holds no credentials; else a look at the port."""
+    now = case.account.go_env.get("GOPROXY", "")
+    secure = now.replace(f"http://{host}", f"https://{host}")
+    if secure != now and "@" not in now:
+        return Remedy(text="Serve the mirror over https, and use that.", command=setting(case, "GOPROXY", secure))
+    text = "Serve the mirror over https, and write https:// in GOPROXY; see whether it does so already."
+    return Remedy(text=text, command=shell("curl -sSI {}", f"https://{f'[{host}]' if ':' in host else host}/"))
+
+
 def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return ip_address(host).is_loopback if is_address(host) else host == "localhost"

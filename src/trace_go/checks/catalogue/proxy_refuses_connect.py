@@ -2,56 +2,78 @@
 
 What it means
     go asked the proxy of HTTPS_PROXY with CONNECT for a tunnel, and the proxy answered with a status other than 2xx:
-    407 wants credentials, 403 is its policy, 502 to 504 mean that it could not reach the server itself.
+    407 wants credentials, 403 is its policy, 5xx mostly means that it could not reach the server itself.
 
 Why it matters
     go prints only the reason phrase (`Forbidden`, `Bad Gateway`), which reads as if the mirror had answered.
 
 How we know
-    The CONNECT request and its answer are in clear between go and the proxy; go's error line.
+    The CONNECT request and its answer, which are in clear between go and the proxy; go's error line.
 
 False positives
-    None known.
+    None: only the proxy can answer a CONNECT.
 
 What to do
-    407: put user and password into HTTPS_PROXY. 403: ask the proxy's operator to allow the host, or use a mirror
-    inside the network (with NO_PROXY). 502 to 504: the proxy's own way out is broken.
+    407: put user and password into HTTPS_PROXY. 403: ask the proxy's operator to allow the host, or use a mirror inside
+    the network (with NO_PROXY). 5xx: ask the proxy's operator, whose way out or resolver is broken.
 
 References
     RFC 9110 §9.3.6, §15.5.8; net/http/transport.go (dialConn).
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
+from http import HTTPStatus
 
-from trace_go.checks.framework import Meta, count, failed, finding, target
+from trace_go.checks.command import shell, target
+from trace_go.checks.framework import Meta, count, failed, finding, some
+from trace_go.checks.proof import flow_of
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
+from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
 META = Meta(group="proxy", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=25)
 
-_ADVICE = {
-    "407": Remedy(text="Give the proxy its credentials.", command="export HTTPS_PROXY=http://USER:PASSWORD@PROXY:PORT"),
-    "403": Remedy(text="Ask the proxy's operator to allow this host, or use a mirror that is reachable without it."),
-}
+_STATUS_OF_REASON = {status.phrase: status.value for status in HTTPStatus}
 
 
 def find(case: Case) -> Iterator[Finding]:
+    groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for proxy, requests in failed(case, "proxy-refused").items():
-        hosts = sorted({target(request) for request in requests})
-        flow = next((case.flows[hop.flow] for item in requests for hop in item.hops if hop.flow is not None), None)
-        tunnel = flow.tunnel if flow else None
-        failure = requests[0].failure
-        assert failure
-        status = str(tunnel.status) if tunnel else ""
-        said = f"{status} {tunnel.reason}".strip() if tunnel else failure.text
+        for request in requests:
+            groups[proxy, _answer(case, request)].append(request)
+    for (proxy, answer), requests in groups.items():
+        status = answer.partition(" ")[0]
         yield finding(
+            case,
             "proxy-refuses-connect",
             META,
-            title=f"The forward proxy {proxy} refuses CONNECT to {', '.join(hosts[:3])}: {said}",
-            detail=f"The answer came from the proxy, not from {hosts[0]}. {count(len(requests), 'request')} failed.",
-            remedy=_ADVICE.get(
-                status, Remedy(text="The proxy cannot reach the host: ask its operator, or leave it out with NO_PROXY.")
-            ),
-            subject=f"{proxy}:{status or 'refused'}",
+            title=f"The forward proxy {proxy} refuses CONNECT to {some(map(target, requests))}: {answer}",
+            detail=f"The answer came from the proxy, not from {target(requests[0])}. "
+            f"{count(len(requests), 'request')} failed.",
+            remedy=_remedy(case, proxy, status, requests[0]),
+            subject=f"{proxy}:{status if status.isdigit() else 'refused'}",
             requests=requests,
         )
+
+
+def _answer(case: Case, request: Request) -> str:
+    """`403 Forbidden`: from the packets, else from go's words, which lack the number."""
+    flow = flow_of(case, request)
+    if flow and flow.tunnel and flow.tunnel.status is not None:
+        return f"{flow.tunnel.status} {flow.tunnel.reason}".rstrip()
+    text = request.failure.text if request.failure else ""
+    return f"{_STATUS_OF_REASON.get(text, '')} {text}".strip()
+
+
+def _remedy(case: Case, proxy: str, status: str, request: Request) -> Remedy:
+    flow = flow_of(case, request)
+    if status == "407":
+        place = f"{proxy}:{flow.server.port if flow else 'PORT'}"
+        return Remedy(
+            text="Give go the proxy's credentials.",
+            command=shell("export HTTPS_PROXY={}", f"http://USER:PASSWORD@{place}"),
+        )
+    if status == "403":
+        return Remedy(text="Ask the proxy's operator to allow this host, or use a mirror that needs no proxy.")
+    return Remedy(text="Ask the proxy's operator: the proxy itself does not reach this host.")

@@ -7,13 +7,15 @@ Why it matters
     Every request of go goes through it, so everything fails, whatever the mirrors do.
 
 How we know
-    go's `proxyconnect tcp` error; the unanswered or refused SYN to the proxy's address.
+    go's `proxyconnect tcp` error; the unanswered or refused SYN to the proxy's address, or the DNS answer for its name.
+    Packets alone do not tell that the address is a proxy's, unless trace-go.toml lists it.
 
 False positives
     None known.
 
 What to do
-    Correct or unset the proxy variables (a VPN that is off is the usual reason), or list the mirror in NO_PROXY.
+    Correct the proxy variables, or unset them where no proxy is needed (a VPN that is off is the usual reason), or list
+    the mirror in NO_PROXY.
 
 References
     golang.org/x/net/http/httpproxy; net/http/transport.go.
@@ -21,7 +23,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding, sentence
+from trace_go.checks.framework import Meta, count, failed, finding, reason
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
@@ -30,16 +32,15 @@ META = Meta(group="proxy", severity=Severity.ERROR, audience=Audience.DEVELOPER,
 
 def find(case: Case) -> Iterator[Finding]:
     for proxy, requests in failed(case, "proxy-connect").items():
-        failure = requests[0].failure
-        assert failure
         yield finding(
+            case,
             "proxy-unreachable",
             META,
             title=f"The forward proxy {proxy} cannot be reached",
-            detail=f"{sentence(failure.text)} {count(len(requests), 'request')} failed.",
+            detail=f"{reason(requests[0])} {count(len(requests), 'request')} failed.",
             remedy=Remedy(
-                text="Check the proxy variables; unset them if this network needs no proxy.",
-                command="env | grep -i _proxy",
+                text="Correct the proxy variables, or unset them if this network needs no proxy.",
+                command="env | grep -i _proxy=",
             ),
             subject=proxy,
             requests=requests,

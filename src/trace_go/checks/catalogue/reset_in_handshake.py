@@ -4,18 +4,19 @@ What it means
     After the ClientHello, which carries the server's name in clear, the connection was reset or closed.
 
 Why it matters
-    Name-based filters reset exactly here. A server that does not know the name may do the same.
+    Name-based filters cut exactly here. A server that does not know the name may do the same.
 
 How we know
-    The RST (or FIN) packet after the ClientHello and before the handshake was complete; its TTL is compared with that
-    of the SYN-ACK, because an injected reset often comes from another distance.
+    The RST (or FIN) after the ClientHello and before the handshake was complete. The RST's TTL is compared with that of
+    the SYN-ACK: an injected reset often comes from another distance. Without packets, go's `EOF` or `connection reset by
+    peer` does not tell when it was: the confidence is then low.
 
 False positives
     Overloaded or misconfigured servers. go's own extra connections end in RST in healthy runs and are not counted.
 
 What to do
     Try another name on the same address, and the same name from another network. If only this name is cut, the network
-    filters it: use a mirror that is allowed.
+    filters it: use a mirror that is allowed there.
 
 References
     RFC 6066 §3 (server_name), RFC 9293 §3.5.2.
@@ -23,9 +24,10 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding
-from trace_go.model import evidence
-from trace_go.model.evidence import Evidence
+from trace_go.checks.command import handshake
+from trace_go.checks.framework import Meta, count, failed, finding, reason
+from trace_go.checks.proof import flow_of
+from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.flow import Flow
 from trace_go.model.ledger import Request
@@ -35,38 +37,46 @@ META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.SECURITY, ca
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests in failed(case, "reset-in-handshake", "closed-in-handshake", "eof", "reset").items():
-        flows = [flow for item in requests if (flow := _flow(case, item)) and flow.tls and not flow.tls.established_ns]
-        if not flows:
+    for host, broken in failed(case, "reset-in-handshake", "closed-in-handshake", "eof", "reset").items():
+        flows = {item.id: flow_of(case, item) for item in broken}
+        requests = [item for item in broken if _may_be_in_handshake(item, flows[item.id])]
+        if not requests:
             continue
-        resets = [flow for flow in flows if flow.reset and not flow.reset.from_client]
-        odd = [flow for flow in resets if flow.reset and flow.syn_ack_ttl and flow.reset.ttl != flow.syn_ack_ttl]
-        detail = f"{count(len(requests), 'request')} ended right after the ClientHello."
-        if odd and odd[0].reset:
-            detail += (
-                f" The reset came with TTL {odd[0].reset.ttl}, the server's SYN-ACK with TTL {odd[0].syn_ack_ttl}: "
-                "consistent with a device on the way, not the server."
-            )
+        seen = [flow for item in requests if (flow := flows[item.id])]
+        resets = any(flow.reset for flow in seen) or any(
+            item.failure and "reset" in item.failure.text for item in requests
+        )
+        when = "right after the ClientHello" if seen else "before an answer"
+        detail = f"{count(len(requests), 'request')} ended {when}{_distance(seen)}."
         yield finding(
+            case,
             "reset-in-handshake",
             META,
-            title=f"The TLS handshake with {host} is {'reset' if resets else 'closed'}",
-            detail=detail,
+            title=f"The {'TLS handshake' if seen else 'connection'} with {host} is {'reset' if resets else 'closed'}",
+            detail=detail if seen else f"{reason(requests[0])} {detail} No packet shows at which point.",
             remedy=Remedy(
                 text="Try another server name on the same address; if that works, this name is filtered.",
-                command=f"openssl s_client -connect {host}:443 -servername example.com </dev/null",
+                command=handshake(case, requests[0], "example.com"),
             ),
             subject=host,
             requests=requests,
-            evidence=tuple(_proof(flow) for flow in resets),
+            confidence=Confidence.HIGH if seen else Confidence.LOW,
         )
 
 
-def _flow(case: Case, request: Request) -> Flow | None:
-    number = next((hop.flow for hop in request.hops if hop.flow is not None), None)
-    return case.flows[number] if number is not None else None
+def _may_be_in_handshake(request: Request, flow: Flow | None) -> bool:
+    if flow is None:
+        return (request.url or "").startswith("https:")
+    return flow.tls is not None and not flow.tls.established_ns
 
 
-def _proof(flow: Flow) -> Evidence:
-    assert flow.reset
-    return evidence.packet(flow.reset.packet, f"RST from {flow.server.ip}", flow.file)
+def _distance(flows: list[Flow]) -> str:
+    """What the TTL of a reset tells; empty when it is that of the server's SYN-ACK."""
+    for flow in flows:
+        reset = flow.reset
+        if reset and not reset.from_client and flow.syn_ack_ttl and reset.ttl != flow.syn_ack_ttl:
+            return (
+                f". The reset came with TTL {reset.ttl}, the server's SYN-ACK with TTL {flow.syn_ack_ttl}: consistent "
+                "with a device on the way, not the server"
+            )
+    return ""

@@ -1,19 +1,21 @@
 """A request was sent and never answered.
 
 What it means
-    Connection and TLS were fine; the answer did not come before the command ended or the connection was given up.
+    The connection stood; the answer did not come before the command ended or the connection was given up.
 
 Why it matters
-    go has no overall timeout: a stalled answer hangs the whole command.
+    go has no overall timeout: a stalled answer hangs the whole command until somebody ends it.
 
 How we know
-    go's log shows the start of the request and no end; in clear HTTP, the request packet without an answer.
+    go's log has the start of the request and no end; in clear HTTP and CONNECT, the request's packet without an answer.
 
 False positives
-    A command that was interrupted leaves requests open that were merely slow.
+    A command that was interrupted leaves requests open that were merely slow: the finding says how long nothing came,
+    and has low confidence below two seconds.
 
 What to do
-    Ask the same URL with curl and see whether it stalls too; then look at the mirror (or the proxy in front of it).
+    Ask for the same URL with curl and see whether it stalls too; then ask the operator of the mirror, or of the proxy in
+    front of it.
 
 References
     cmd/go/internal/web/http.go (no client timeout for GOPROXY requests).
@@ -21,24 +23,46 @@ References
 
 from collections.abc import Iterator
 
+from trace_go.checks.command import shell
 from trace_go.checks.framework import Meta, count, failed, finding
+from trace_go.checks.proof import flow_of
+from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
+from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
 META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=40)
 
+SLOW_S = 2.0
+"""a healthy mirror answers within this time even what it must fetch first"""
+
 
 def find(case: Case) -> Iterator[Finding]:
     for host, requests in failed(case, "response-timeout", "proxy-timeout").items():
+        waited_s = max((_waited_s(case, item) for item in requests), default=0.0)
+        how_long = f", {waited_s:.1f} s after the last packet" if waited_s else ""
+        first = requests[0]
         yield finding(
+            case,
             "response-timeout",
             META,
             title=f"{host} never answered {count(len(requests), 'request')}",
-            detail="The request was sent and no answer came before the end.",
+            detail=f"{first.url or 'A request'} was sent, and no answer had come when the command or the connection "
+            f"ended{how_long}.",
             remedy=Remedy(
                 text="Ask for the same URL alone and see whether it stalls too.",
-                command=f"curl -v --max-time 30 '{requests[0].url}'" if requests[0].url else None,
+                command=shell("curl -v --max-time 30 -o /dev/null {}", first.url) if first.url else None,
             ),
             subject=host,
             requests=requests,
+            confidence=Confidence.LOW if 0 < waited_s < SLOW_S else Confidence.HIGH,
         )
+
+
+def _waited_s(case: Case, request: Request) -> float:
+    """How long the connection had been silent at the end of the command, else of the connection; 0 = not known."""
+    flow = flow_of(case, request)
+    if flow is None:
+        return 0.0
+    spoken_ns = max(flow.last_up_ns, flow.last_down_ns)
+    return max(0, (case.account.ended_ns or flow.end_ns) - spoken_ns) / 1e9 if spoken_ns else 0.0

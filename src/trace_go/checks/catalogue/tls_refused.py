@@ -5,17 +5,18 @@ What it means
     unknown server name, a client certificate demanded.
 
 Why it matters
-    go reports `remote error: tls: …`; the server or a box in front of it does not accept go's handshake.
+    go reports `remote error: tls: …`; the server, or a box in front of it, does not accept go's handshake.
 
 How we know
-    The alert record in clear (up to TLS 1.2, and in TLS 1.3 before the ServerHello).
+    The alert in clear (up to TLS 1.2, and in TLS 1.3 before the ServerHello); go's error line.
 
 False positives
     None known.
 
 What to do
-    Look up the alert's name: `protocol version` needs a newer server (go accepts TLS 1.2 and up), `unrecognized name`
-    a right host name, `certificate required` a client certificate, which go cannot send to a mirror.
+    Look at the alert's name. `protocol version`: the server must learn TLS 1.2, below which go does not go.
+    `handshake failure`: no common cipher. `unrecognized name`: the host name is wrong or not configured there.
+    `certificate required`: the server wants a client certificate, which go cannot send.
 
 References
     RFC 8446 §6.2; crypto/tls/alert.go.
@@ -23,26 +24,44 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, failed, finding, sentence
+from trace_go.checks.command import handshake
+from trace_go.checks.framework import Meta, count, failed, finding, reason
+from trace_go.checks.proof import flow_of
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
+from trace_go.model.ledger import Request
 from trace_go.model.report import Case
+from trace_go.wire.tls import alert_name
 
-META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=32)
+META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=33)
+
+_ADVICE = {
+    "protocol_version": "The server must offer TLS 1.2 or 1.3: ask its operator, and see what it accepts.",
+    "unrecognized_name": "Check the host name: the server is not configured for it.",
+    "certificate_required": "The server wants a client certificate, which go cannot send: ask its operator for a way.",
+}
 
 
 def find(case: Case) -> Iterator[Finding]:
     for host, requests in failed(case, "tls-alert").items():
-        failure = requests[0].failure
-        assert failure
+        name = next((found for item in requests if (found := _alert(case, item))), "")
+        called = f": {name.replace('_', ' ')}" if name else ""
         yield finding(
+            case,
             "tls-refused",
             META,
-            title=f"The TLS handshake with {host} is refused",
-            detail=f"{sentence(failure.text)} {count(len(requests), 'request')} failed.",
+            title=f"The TLS handshake with {host} is refused{called}",
+            detail=f"{reason(requests[0])} {count(len(requests), 'request')} failed.",
             remedy=Remedy(
-                text="See what the server accepts.",
-                command=f"openssl s_client -connect {host}:443 -servername {host} </dev/null",
+                text=_ADVICE.get(name, "See what the server accepts, and ask its operator."),
+                command=handshake(case, requests[0]),
             ),
             subject=host,
             requests=requests,
         )
+
+
+def _alert(case: Case, request: Request) -> str:
+    """Name of the alert that ended the handshake; empty when no packet shows it."""
+    flow = flow_of(case, request)
+    alerts = flow.tls.alerts if flow and flow.tls else ()
+    return alert_name(alerts[-1].description) if alerts else ""

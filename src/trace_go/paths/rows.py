@@ -1,0 +1,330 @@
+"""What each source says of requests, before packets are joined: go's `-x` log, its HTTP/2 log, clear HTTP.
+
+An `-x` line covers what go sent for it: the repeat after a 4xx (GOAUTH, Go 1.24 and later) and the redirects are told
+only by the HTTP/2 log or by clear HTTP, and belong to its row.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from trace_go.gocmd.environment import GoSettings
+from trace_go.gocmd.log import uses_network
+from trace_go.gocmd.messages import error_kind
+from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
+from trace_go.model import evidence
+from trace_go.model.evidence import Evidence, Visibility
+from trace_go.model.flow import Flow
+from trace_go.model.go import Fetch, GoAccount, GoLog, Http2Exchange, VcsCommand
+from trace_go.model.http import Exchange
+from trace_go.model.ledger import Artifact, Failure, Stage
+from trace_go.paths.failures import ANSWERED, failure, of_flow
+from trace_go.paths.urls import host_of, join, split
+from trace_go.wire.goproxy import ModuleUrl, maybe_module_url
+from trace_go.wire.secrets import mask_text, mask_url
+
+MAX_REDIRECTS = 10
+"""net/http gives up after as many (Client.checkRedirect)"""
+_REPEATS_SINCE = (1, 24)
+_CLIENT_ERROR = re.compile(r'^(?:Get|Head) "(?P<url>[^"]*)": ')
+"""url.Error: the URL that failed, after redirects the last one"""
+_GIT_SAYS = re.compile(r"^\s*(?:fatal|error|remote): .*", re.MULTILINE)
+_SEARCHED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.GO_GET, Artifact.SUMDB_SUPPORTED})
+"""go asks for these at several places and expects most not to have them"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    url: str
+    artifact: Artifact
+    parts: ModuleUrl | None = None
+    status: int | None = None
+    reason: str = ""
+    elapsed_s: float | None = None
+    failure: Failure | None = None
+    redirects: tuple[str, ...] = ()
+    """URLs of `Location` answers, absolute"""
+    followed: tuple[str, ...] = ()
+    """those of them that were asked in turn"""
+    repeats: int = 0
+    evidence: tuple[Evidence, ...] = ()
+    visibility: Visibility = Visibility.SEEN
+    attempt: Attempt | None = None
+    flow: Flow | None = None
+    """the flow, where the source of the row is one"""
+    remote: str | None = None
+    answered: bool = False
+    order: int = 0
+    """of a git command among those to its host"""
+    orders: int = 1
+    bytes_down: int | None = None
+    start_ns: int = 0
+    line: int = 0
+    """first line of the log that tells of it; 0 = none does"""
+
+    @property
+    def host(self) -> str:
+        return host_of(self.url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One answered or unanswered sending of a URL."""
+
+    url: str
+    status: int | None
+    location: str | None
+
+    @property
+    def target(self) -> str | None:
+        return join(self.url, self.location) if self.location else None
+
+
+class Sources:
+    """The rows of one account and one capture."""
+
+    def __init__(self, account: GoAccount, settings: GoSettings | None, flows: Iterable[Flow]) -> None:
+        self.log, self.settings = account.log, settings
+        self.bases = tuple(entry.url for entry in settings.proxies if "://" in entry.url) if settings else ()
+        self._http2: dict[str, list[Http2Exchange]] = defaultdict(list)
+        self._answers: dict[str, list[Answer]] = defaultdict(list)
+        for item in self.log.http2:
+            if item.url:  # empty where the log could not tell two requests apart
+                self._http2[item.url].append(item)
+            self._keep(Answer(url=item.url, status=item.status, location=item.location))
+        for flow in flows:
+            for exchange in flow.exchanges:
+                self._keep(Answer(url=exchange.url, status=exchange.status, location=exchange.location))
+        self.targets = {
+            mask_url(answer.target) for answers in self._answers.values() for answer in answers if answer.target
+        }
+        """every URL that some `Location` names, masked"""
+
+    def _keep(self, answer: Answer) -> None:
+        self._answers[mask_url(answer.url)].append(answer)
+
+    def of_account(self) -> list[Row]:
+        """Rows of go's log, in the order in which go began them."""
+        tries = attempts(self.log.fetches, self.settings) if self.settings else ()
+        given = self._given()
+        rows = [
+            self._fetch(fetch, attempt, given[number])
+            for number, (fetch, attempt) in enumerate(
+                zip(self.log.fetches, tries or (None,) * len(self.log.fetches), strict=True)
+            )
+        ]
+        rows += self._vcs()
+        rows += self._unlogged({exchange.line for exchanges in given for exchange in exchanges})
+        return sorted(rows, key=lambda row: row.line)
+
+    def _given(self) -> list[list[Http2Exchange]]:
+        """For each fetch what the HTTP/2 log has of it: sent between its two lines. Equal fetches at a time share."""
+        spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for fetch in self.log.fetches:
+            spans[fetch.url].append((fetch.start_line, fetch.line if fetch.finished else self.log.lines))
+        taken: set[int] = set()
+        given = []
+        for fetch in self.log.fetches:
+            start, end = spans[fetch.url].pop(0)
+            rivals = sum(other < end for other, _ in spans[fetch.url])
+            found = [
+                item for item in self._http2.get(fetch.url, ()) if start <= item.line <= end and item.line not in taken
+            ]
+            share = found[: -(-len(found) // (1 + rivals))]
+            taken.update(item.line for item in share)
+            given.append(share)
+        return given
+
+    def _fetch(self, fetch: Fetch, attempt: Attempt | None, exchanges: Sequence[Http2Exchange]) -> Row:
+        parts = attempt.parts if attempt else maybe_module_url(fetch.url, self.bases)
+        said = f"{fetch.status} {fetch.reason}".rstrip() if fetch.status is not None else "no answer"
+        failed_at, found, answered = None, None, fetch.status is not None
+        if fetch.error is not None:
+            prefix = _CLIENT_ERROR.match(fetch.error)
+            kind, status = error_kind(fetch.error)
+            failed_at = prefix["url"] if prefix else None
+            answered = kind in ANSWERED
+            said = mask_text(fetch.error[prefix.end() :] if prefix else fetch.error)
+            found = failure(kind, said, status)
+        elif fetch.status is not None and fetch.status >= 400 and not _looks_elsewhere(fetch.status, parts, attempt):
+            found = failure("status", said, fetch.status)
+        elif not fetch.finished:
+            found = failure("response-timeout", "go was still waiting for the answer when it ended")
+        last = exchanges[-1] if exchanges else None
+        trail, _ = self.trail(Answer(url=fetch.url, status=last.status, location=last.location)) if last else ((), None)
+        place = split(mask_url(fetch.url))
+        asked = f"{place.path}{'?' if place.query else ''}{place.query}"
+        return Row(
+            url=fetch.url,
+            artifact=parts.artifact if parts else Artifact.OTHER,
+            parts=parts,
+            status=last.status if last and answered and fetch.status is None else fetch.status,
+            reason=fetch.reason,
+            elapsed_s=fetch.elapsed_s,
+            failure=found,
+            redirects=trail,
+            followed=_followed(fetch.url, trail, found, failed_at),
+            repeats=max(0, len(exchanges) - 1),
+            evidence=(evidence.log(fetch.line, f"GET {asked} → {said}"),),
+            attempt=attempt,
+            remote=next((item.remote for item in exchanges if item.remote), None),
+            answered=answered,
+            line=fetch.start_line,
+        )
+
+    def _vcs(self) -> Iterable[Row]:
+        commands = [command for command in self.log.vcs if command.remote and uses_network(command)]
+        hosts = [host_of(command.remote or "") for command in commands]
+        for number, command in enumerate(commands):
+            yield _of_git(command, self.log, hosts[:number].count(hosts[number]), hosts.count(hosts[number]))
+
+    def _unlogged(self, given: set[int]) -> Iterable[Row]:
+        """Requests that only the HTTP/2 log has: toolchains, and every request of a go that does not print `-x`."""
+        repeats = self.settings is None or self.settings.version is None or self.settings.version >= _REPEATS_SINCE
+        for url, exchanges in self._http2.items():
+            left = [item for item in exchanges if item.line not in given]
+            parts = maybe_module_url(url, self.bases)
+            if parts and mask_url(url) not in self.targets:
+                for sendings in _sendings(left, repeats):
+                    yield self._of_http2(url, parts, sendings)
+
+    def _of_http2(self, url: str, parts: ModuleUrl, sendings: Sequence[Http2Exchange]) -> Row:
+        first, last = sendings[0], sendings[-1]
+        trail, end = self.trail(Answer(url=url, status=last.status, location=last.location))
+        attempt = self._attempt(url, end.status, first.line)
+        found = None
+        if end.status is not None and end.status >= 400 and not _looks_elsewhere(end.status, parts, attempt):
+            found = failure("status", str(end.status), end.status)
+        return Row(
+            url=url,
+            artifact=parts.artifact,
+            parts=parts,
+            status=end.status,
+            failure=found,
+            redirects=trail,
+            followed=_followed(url, trail, None, None),
+            repeats=len(sendings) - 1,
+            evidence=(evidence.log(last.line, f"HTTP/2 stream {last.stream}: {last.status or 'no answer'}"),),
+            attempt=attempt,
+            remote=last.remote,
+            answered=last.status is not None,
+            line=first.line,
+        )
+
+    def _attempt(self, url: str, status: int | None, line: int) -> Attempt | None:
+        """The place of a request in GOPROXY that no `-x` line tells of."""
+        if self.settings is None:
+            return None
+        fetch = Fetch(
+            url=url,
+            status=status,
+            reason="",
+            elapsed_s=None,
+            error=None,
+            line=line,
+            start_line=line,
+            finished=status is not None,
+        )
+        return attempts((fetch,), self.settings)[0]
+
+    def of_clear(self, flow: Flow, exchange: Exchange, parts: ModuleUrl) -> Row:
+        """The row of a request seen in clear."""
+        trail, end = self.trail(Answer(url=exchange.url, status=exchange.status, location=exchange.location))
+        found = None
+        if exchange.status is None:
+            found = of_flow(flow, None) or failure("response-timeout", "the request was never answered")
+        elif end.status is not None and end.status >= 400 and not _looks_elsewhere(end.status, parts, None):
+            said = f"{end.status} {exchange.reason if end.status == exchange.status else ''}".rstrip()
+            found = failure("status", said, end.status)
+        answered = exchange.status is not None
+        return Row(
+            url=exchange.url,
+            artifact=parts.artifact,
+            parts=parts,
+            status=end.status,
+            reason=exchange.reason if end.status == exchange.status else "",
+            elapsed_s=(exchange.response_ns - exchange.request_ns) / 1e9 if answered else None,
+            failure=found,
+            redirects=trail,
+            followed=_followed(exchange.url, trail, None, None),
+            evidence=(evidence_of_exchange(flow, exchange),),
+            flow=flow,
+            answered=answered,
+            bytes_down=exchange.body_bytes if exchange.body_bytes >= 0 else None,
+            start_ns=exchange.request_ns,
+        )
+
+    def trail(self, answer: Answer) -> tuple[tuple[str, ...], Answer]:
+        """(URLs of the redirects from this answer on, the last answer known)."""
+        urls: list[str] = []
+        while answer.target and len(urls) < MAX_REDIRECTS:
+            urls.append(answer.target)
+            following = self._answers.get(mask_url(answer.target))
+            if not following:
+                break
+            answer = following[-1]
+        return tuple(urls), answer
+
+
+def evidence_of_exchange(flow: Flow, exchange: Exchange) -> Evidence:
+    number = exchange.response_packet or exchange.request_packet
+    return evidence.packet(number, f"{exchange.method} {exchange.url} → {exchange.status or 'no answer'}", flow.file)
+
+
+def _followed(url: str, trail: Sequence[str], found: Failure | None, failed_at: str | None) -> tuple[str, ...]:
+    """The redirects that go followed. failed_at: the URL that its error names."""
+    if found and found.kind in ("insecure-redirect", "redirect-loop"):
+        return tuple(trail[:-1])
+    if url.startswith("https://") and any(item.startswith("http://") for item in trail):
+        return ()  # go refuses them (web/http.go, checkRedirect)
+    if failed_at is None or host_of(failed_at) == host_of(url):
+        return () if found and found.stage is not Stage.STATUS and failed_at else tuple(trail)
+    cut = next((number for number, item in enumerate(trail) if mask_url(item) == mask_url(failed_at)), len(trail))
+    return (*trail[:cut], failed_at)
+
+
+def _sendings(exchanges: Sequence[Http2Exchange], repeats: bool) -> Iterable[Sequence[Http2Exchange]]:
+    """Equal requests, those together that go counts as one: net/http repeats without an answer, GOAUTH after a 4xx."""
+    group: list[Http2Exchange] = []
+    for item in exchanges:
+        before = group[-1].status if group else None
+        again = before is None or (repeats and 400 <= before < 500 and len(group) == 1)
+        if group and not again:
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group
+
+
+def _of_git(command: VcsCommand, log: GoLog, order: int, orders: int) -> Row:
+    """A git command of the `-x` log, which says nothing of its success; go's error quotes the command that failed."""
+    remote = command.remote or ""
+    error = next((item for item in log.errors if command.command in item.text), None)
+    found = None
+    if error and error.kind not in ("unknown-revision", "unrecognized-import"):
+        said = _GIT_SAYS.search(error.text)
+        found = failure(error.kind, mask_text(said[0].strip() if said else error.text), error.status)
+    proof = [evidence.log(command.line, mask_text(command.command))]
+    if error:
+        proof.append(evidence.log(error.line, mask_text(error.text)))
+    return Row(
+        url=remote,
+        artifact=Artifact.GIT,
+        elapsed_s=command.elapsed_s,
+        status=error.status if error else None,
+        failure=found,
+        evidence=tuple(proof),
+        answered=found is None or found.stage is Stage.STATUS,
+        order=order,
+        orders=orders,
+        line=command.line,
+    )
+
+
+def _looks_elsewhere(status: int, parts: ModuleUrl | None, attempt: Attempt | None) -> bool:
+    """Whether a 404 or 410 is part of go's search: the next entry follows, or another prefix of the path."""
+    if status not in NOT_FOUND:
+        return False
+    return bool((attempt and attempt.goes_on) or (parts and parts.artifact in _SEARCHED))

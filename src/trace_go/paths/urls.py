@@ -1,0 +1,64 @@
+"""Parts of URLs that logs and the wire name. Hostile ones have empty parts; nothing here raises."""
+
+from contextlib import suppress
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+_PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418, "git+ssh": 22, "socks5": 1080, "socks5h": 1080}
+_NOTHING = urlsplit("")
+_MAX_PORT, _DIGITS = 65_535, 6
+
+
+def split(url: str) -> SplitResult:
+    """Also of git's scp form `git@host:path`, which is ssh."""
+    if "://" not in url and "@" in url and ":" in url:
+        host, _, path = url.split("@", 1)[1].partition(":")
+        return SplitResult(scheme="ssh", netloc=host, path=f"/{path.lstrip('/')}", query="", fragment="")
+    try:
+        found = urlsplit(url)
+        _ = found.hostname, found.port
+    except ValueError:
+        return _NOTHING
+    return found
+
+
+def host_of(url: str) -> str:
+    """Host in the form of plain_host; empty when there is none."""
+    with suppress(ValueError):
+        return plain_host(split(url).hostname or "")
+    return ""
+
+
+def port_of(url: str) -> int:
+    """The port, also where the scheme implies it; 0 = unknown."""
+    found = split(url)
+    with suppress(ValueError):
+        return found.port or _PORTS.get(found.scheme, 0)
+    return 0
+
+
+def join(base: str, location: str) -> str:
+    """The absolute URL that a `Location` means; as it stands where that cannot be told."""
+    with suppress(ValueError):
+        return urljoin(base, location)
+    return location
+
+
+def endpoint(text: str) -> tuple[str, int] | None:
+    """Host and port of `host:port` or `[ip]:port`; None for anything else."""
+    host, _, port = text.rpartition(":")
+    valid = port.isascii() and port.isdigit() and 0 < int(port[:_DIGITS]) <= _MAX_PORT and len(port) < _DIGITS
+    return (plain_host(host.strip("[]")), int(port)) if host and valid else None
+
+
+def is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def plain_host(host: str) -> str:
+    """A host as names and addresses are compared: lower case, no final dot, IPv6 in its shortest form."""
+    return str(ip_address(host)) if is_address(host) else host.lower().rstrip(".")
