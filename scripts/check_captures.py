@@ -1,7 +1,7 @@
 """Makes the captures of the checks again, from runs of the lab: `python scripts/check_captures.py`, or some by ID.
 
 captures/checks/ID/case.toml names the runs: `fires`, its sibling `silent` where all is alike but the fault, and
-`regression`, a case that a hasty check gets wrong. Each becomes a bundle, with the roots that the run's client trusted.
+`regression`, a case that a hasty check gets wrong. Each becomes a bundle.
 """
 
 import os
@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from captures import FOLDER, ROOT, contents, private_words, small_go
 RUNS = ("fires", "silent", "regression")
 CHECKS = FOLDER / "checks"
 MAX_BYTES = 60_000  # everybody clones them
-ROOTS = ("trust.pem", "public.pem")  # what go trusted, and what stands for Mozilla's roots
 
 
 def main(names: list[str]) -> int:
@@ -47,10 +45,6 @@ def make(target: Path, run: dict[str, Any], scratch: Path) -> str:
     bundle = out / "run.zip"
     if not bundle.exists():
         return f"ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
-    with zipfile.ZipFile(bundle, "a", zipfile.ZIP_DEFLATED) as archive:
-        for name in ROOTS:
-            if name not in archive.namelist():
-                archive.write(out / "tmp" / name, name)
     if bundle.stat().st_size > MAX_BYTES:
         return f"{bundle.stat().st_size} bytes, more than {MAX_BYTES}"
     if private := {word for data in contents(bundle) for word in private_words() if word.encode() in data}:

@@ -4,8 +4,8 @@
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trace_go import __version__
@@ -37,8 +37,7 @@ Progress = Callable[[str, int, int | None], None]
 """(file, bytes read, bytes in all or None)"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(Struct, frozen=True, kw_only=True):
     captures: tuple[str, ...] = ()
     """paths, `-` for standard input"""
     names: tuple[str, ...] = ()
@@ -50,8 +49,7 @@ class Source:
     """kept in a bundle; analyse does not probe again"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(Struct, frozen=True, kw_only=True):
     store: TrustStore
     config: Config = field(default_factory=Config)
     select: tuple[str, ...] = ()
@@ -62,8 +60,7 @@ class Options:
     """the environment whose proxies a probe uses; None: do not probe"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observed:
+class Observed(Struct, frozen=True, kw_only=True):
     files: tuple[CaptureFile, ...]
     traffic: Traffic
 

@@ -1,113 +1,128 @@
-"""The captures of the checks, analysed: `fires`, `silent` and `regression` of the check that a test file is named after.
+"""The captures of the checks, analysed: `fires`, `silent`, `regression` of the check that a test file is named after.
 
 captures/checks/ID/case.toml tells what they are; scripts/check_captures.py makes them.
 """
 
 import zipfile
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import msgspec
 import pytest
 
-from trace_go.capture.bundle import CAPTURE, maybe_open_bundle
-from trace_go.cli.bundles import source_of
-from trace_go.gocmd.config import Config
-from trace_go.model.evidence import EvidenceKind, Visibility
-from trace_go.model.finding import Finding
-from trace_go.model.report import Report
-from trace_go.pipeline import Options, Source, analyse
-from trace_go.trust.store import file_store
+from trace_go.cli.main import main
+from trace_go.report.v1 import Finding, Report
 
 CAPTURES = Path(__file__).parents[2] / "captures" / "checks"
 RUNS = ("fires", "silent", "regression")
-ROOTS = ("trust.pem", "public.pem")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One capture of a check, as it is read with go's account and as its packets alone are."""
+    """One bundle of a check, as `trace-go read` reports it: whole, its packets alone, and go's own account alone."""
 
     check: str
-    report: Report
+    whole: Report
     packets: Report
+    account: Report
 
     @property
     def found(self) -> list[Finding]:
-        return of(self.check, self.report)
+        return of(self.check, self.whole)
 
     @property
     def only(self) -> Finding:
         """The one finding of the check, which must be sound."""
-        [finding] = self.found
-        sound(finding, self.report)
-        return finding
+        return _only(self.check, self.whole)
 
     @property
-    def only_in_packets(self) -> Finding:
-        """The one finding of the check that the packets alone give, which must be sound."""
-        [finding] = of(self.check, self.packets)
-        sound(finding, self.packets)
-        return finding
+    def in_packets(self) -> Finding:
+        """The one finding of the check that the packets alone give."""
+        return _only(self.check, self.packets)
 
     @property
-    def in_packets(self) -> list[str]:
-        """The checks that the packets alone make speak."""
-        return [finding.id for finding in self.packets.findings]
+    def in_account(self) -> Finding:
+        """The one finding of the check that go's account and the probe give without packets."""
+        return _only(self.check, self.account)
 
-    def hidden(self, fact: str) -> str:
-        """Why the packets alone do not show a kind of fact; fails when they do."""
-        [line] = [item for item in self.packets.case.seeing if item.fact == fact]
-        assert line.visibility is Visibility.NOT_OBSERVABLE, line
-        return line.why
+    @property
+    def hidden(self) -> dict[str, str]:
+        """What the packets alone do not show, and why."""
+        lines = self.packets.capture.visibility
+        return {line.fact: line.why for line in lines if line.visibility == "not observable"}
 
 
 def of(check: str, report: Report) -> list[Finding]:
     return [finding for finding in report.findings if finding.id == check]
 
 
-def sound(finding: Finding, report: Report) -> None:
-    """What holds for each finding: evidence that exists, a remedy, and the requests that it explains."""
-    packets = report.case.files[0].packets
-    assert finding.evidence
-    for piece in finding.evidence:
-        assert piece.text
-        assert piece.kind is not EvidenceKind.PACKET or 0 < (piece.packet or 0) <= packets
-        assert piece.kind is not EvidenceKind.LOG or 0 < (piece.line or 0) <= report.case.account.log.lines
-    assert finding.remedy.text.endswith(".")
-    assert finding.requests
-    assert set(finding.requests) <= {request.id for request in report.case.requests}
-    assert finding.key == f"{finding.id}:{finding.subject}"
+def checks_of(report: Report) -> set[str]:
+    return {finding.id for finding in report.findings}
 
 
 def kinds(finding: Finding) -> set[str]:
-    return {piece.kind.value for piece in finding.evidence}
+    """`packet`, `log`, … of its evidence."""
+    return {piece.kind for piece in finding.evidence}
+
+
+def packets(finding: Finding) -> list[tuple[int, str]]:
+    """Numbers of the packets that prove a finding, and what they show."""
+    return [(piece.packet, piece.text) for piece in finding.evidence if piece.packet]
+
+
+def _only(check: str, report: Report) -> Finding:
+    [finding] = of(check, report)
+    sound(finding, report)
+    return finding
+
+
+def sound(finding: Finding, report: Report) -> None:
+    """What holds for each finding: evidence that exists, a remedy, and the requests that it explains."""
+    assert finding.evidence
+    for piece in finding.evidence:
+        assert piece.text
+        assert piece.kind != "packet" or 0 < (piece.packet or 0) <= report.capture.packets
+        assert piece.kind != "log" or piece.line
+    assert finding.remedy.text.endswith(".")
+    assert finding.requests
+    assert set(finding.requests) <= {request.id for request in report.requests}
+    assert finding.key in report.verdict.causes or finding.severity == "note"
 
 
 @cache
-def read(path: Path) -> tuple[Report, Report]:
-    """The reports of a bundle and of its packets alone, judged with the roots that its run had."""
-    bundle = maybe_open_bundle(str(path))
-    assert bundle
-    with closing(bundle), zipfile.ZipFile(path) as archive:
-        assert bundle.capture
-        assert bundle.capture.name == CAPTURE
-        folder = bundle.capture.parent
-        trust, public = (file_store(Path(archive.extract(name, folder))) for name in ROOTS)
-        options = Options(store=trust, public_store=public, config=Config())
-        source = source_of(path.name, bundle)
-        return analyse(source, options), analyse(Source(captures=source.captures, names=source.names), options)
+def read(path: Path) -> tuple[Report, Report, Report]:
+    """The reports of a bundle, of its packets alone and of go's account alone, all with its run's roots."""
+    with TemporaryDirectory() as scratch, zipfile.ZipFile(path) as bundle:
+        folder = Path(scratch)
+        bundle.extractall(folder)
+        site = folder / "site.toml"
+        site.write_text('public-roots = "public-roots.pem"\n')
+        silent = folder / "account.zip"
+        with zipfile.ZipFile(silent, "w") as account:
+            for name in set(bundle.namelist()) - {"capture.pcapng"}:
+                account.write(folder / name, name)
+        alone = ("--trust", str(folder / "trust.pem"), "--config", str(site), str(folder / "capture.pcapng"))
+        return tuple(_report(folder, *words) for words in ((str(path),), alone, (str(silent),)))  # type: ignore[return-value]  # three words, three reports
+
+
+def _report(folder: Path, *words: str) -> Report:
+    out = folder / "report.json"
+    status = main(["read", "--format", "json", "-o", str(out), *words])
+    report = msgspec.json.decode(out.read_bytes(), type=Report)
+    assert status == any(finding.severity == "error" for finding in report.findings)
+    return report
 
 
 def _fixture(name: str) -> Callable[..., Any]:
     @pytest.fixture(name=name)
     def run(request: pytest.FixtureRequest) -> Run:
         check = request.path.stem.removeprefix("test_").replace("_", "-")
-        report, packets = read(CAPTURES / check / f"{name}.zip")
-        return Run(check=check, report=report, packets=packets)
+        whole, packets, account = read(CAPTURES / check / f"{name}.zip")
+        return Run(check=check, whole=whole, packets=packets, account=account)
 
     return run
 

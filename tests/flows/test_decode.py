@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from flows.frames import (
     ACK,
@@ -30,7 +31,6 @@ from flows.frames import (
     udp,
 )
 from trace_go.flows.decode import Addresses, decode
-from trace_go.model.packets import Batch
 
 
 class Seen(NamedTuple):
@@ -55,7 +55,7 @@ def decoded(frames: list[Frame], *sizes: int) -> list[Seen]:
     addresses, seen = Addresses(), []
     for batch in batches(frames, *sizes):
         data, found = decode(batch, addresses)
-        columns = (getattr(found, name).tolist() for name in found.__slots__)
+        columns = (getattr(found, name).tolist() for name in found.__struct_fields__)
         for number, time_ns, protocol, src, dst, *fields, payload, captured, length in zip(*columns, strict=True):
             ends = [str(ipaddress.ip_address(addresses.packed(end))) for end in (src, dst)]
             seen.append(
@@ -256,7 +256,7 @@ def test_addresses_ending_in_zero_bytes_stay_apart() -> None:
 
 def test_data_without_room_behind_the_last_packet_is_copied_only_then() -> None:
     (batch,) = batches([Frame(link(V4))])
-    roomy = Batch(**{name: getattr(batch, name) for name in batch.__slots__} | {"data": np.concatenate([batch.data, np.zeros(64, np.uint8)])})
+    roomy = replace(batch, data=np.concatenate([batch.data, np.zeros(64, np.uint8)]))
     assert decode(roomy, Addresses())[0] is roomy.data
     assert decode(batch, Addresses())[0] is not batch.data
 

@@ -157,7 +157,7 @@ def test_caps(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = Names()
     for number in range(9):
         kept.add(dns.message(query(number, NAME)), "c", number, "r", "udp", number, number * 10**9)
-        kept.add(dns.message(query(number, f"{number}.example")), "c", number, "r", "udp", number, number * 10**9)
+        kept.add(dns.message(query(50 + number, f"{number}.example")), "c", number, "r", "udp", number, number * 10**9)
     for number in range(9):
         kept.add(dns.message(reply(0, NAME, [ONE])), "c", 0, "r", "udp", 100 + number, 10**12)
     lookups = kept.lookups(0)

@@ -71,7 +71,7 @@ MIRRORED = (
         path="example.com/alpha",
         version="v1.2.3",
         requires=("example.com/beta v1.0.1", "golang.org/x/labtext v0.14.0"),
-        blob_bytes=60_000,
+        blob_bytes=20_000,
     ),
     Module(path="example.com/beta", version="v1.0.0"),
     Module(path="example.com/beta", version="v1.0.1", blob_bytes=5_000),

@@ -1,6 +1,6 @@
 """Judging a whole input: one judgement for each name, chain and day, and interception across chains."""
 
-import dataclasses
+import msgspec
 from collections.abc import Callable
 from functools import partial
 
@@ -22,7 +22,7 @@ def seen(sent: tuple[Certificate, ...] = GOOD, name: str = NAME, **options: obje
     sighting = Sighting(
         name=name, flow=1, packet=7, file=0, chain=sent, at_ns=NOW_NS, visibility=Visibility.SEEN, public=False
     )
-    return dataclasses.replace(sighting, **options)  # type: ignore[arg-type]
+    return msgspec.structs.replace(sighting, **options)
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
-from msgspec import structs
+from msgspec import Struct, field, structs
+from msgspec.structs import asdict
 
 from trace_go import __version__
 from trace_go.capture.live import CaptureStats
@@ -55,8 +55,7 @@ _KEPT = re.compile(
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class Bundle(Struct, frozen=True, kw_only=True):
     account: GoAccount
     """without `log`, which is read again from the file of that name"""
     asked_x: bool = False

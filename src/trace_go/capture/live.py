@@ -15,11 +15,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 
 from trace_go.capture.files import PCAP_MAGICS, PcapDecoder
@@ -49,8 +49,7 @@ _RECEIVING = re.compile(rb"^(?:File: |(?:tcpdump: )?listening on )", re.MULTILIN
 _DROPPED = re.compile(rb"received/dropped on interface .*?: \d+/(\d+)|^(\d+) packets? dropped by kernel", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureStats:
+class CaptureStats(Struct, frozen=True, kw_only=True):
     packets: int
     drops: int | None
     """packets lost because we were too slow; None when the capturing program does not say"""

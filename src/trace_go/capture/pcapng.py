@@ -5,10 +5,10 @@ Source: draft-ietf-opsawg-pcapng. What cannot be right ends the reading with a `
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from trace_go.model.packets import I64, U8, Batch
 
@@ -42,8 +42,7 @@ LEAST_LANES = 16  # below it a step of all lanes takes longer than as many singl
 LAST_SECOND = 2**62 // 10**9  # in 2116: a time plus an offset of this size fits int64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Framing:
+class Framing(Struct, frozen=True, kw_only=True):
     """How records follow each other: the next one is `extra` + (the 32-bit number at `length_at`) further."""
 
     order: str

@@ -14,9 +14,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+
+from msgspec import Struct
 
 from trace_go.capture.user import User, invoking_user, private_file
 from trace_go.model.errors import PrivilegeError
@@ -43,8 +44,7 @@ CHUNK_BYTES = 1 << 18
 GO_ENV_TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(Struct, frozen=True, kw_only=True):
     exit_code: int
     """the command's; 128+n when signal n ended it, 127 not found, 126 not executable"""
     started_ns: int
@@ -55,8 +55,7 @@ class RunResult:
     """one line: why it could not be started, or what of its log is missing"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoEnv:
+class GoEnv(Struct, frozen=True, kw_only=True):
     values: dict[str, str]
     """`go env -json`; empty when go is missing or failed"""
     changed: tuple[str, ...]

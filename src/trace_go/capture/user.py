@@ -7,9 +7,10 @@ from the environment that the sudo process itself was started with.
 import os
 import stat
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 # A command is a handful of processes below its sudo; the walk up ends at pid 1 anyway.
 MAX_ANCESTORS = 64
@@ -17,8 +18,7 @@ MAX_ANCESTORS = 64
 SUDO_VARIABLES = ("SUDO_COMMAND", "SUDO_GID", "SUDO_HOME", "SUDO_PS1", "SUDO_TTY", "SUDO_UID", "SUDO_USER")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class User:
+class User(Struct, frozen=True, kw_only=True):
     name: str
     uid: int
     gid: int

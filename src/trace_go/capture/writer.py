@@ -5,10 +5,10 @@ Each write hands over whole blocks, so a file that ends early can be read up to 
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+from msgspec import Struct
 
 from trace_go.capture.pcapng import BYTE_ORDER_MAGIC, EPB, IDB, IF_TSRESOL, ISB, ISB_IFDROP, SHB, numbers
 from trace_go.model.packets import I64, Batch
@@ -19,8 +19,7 @@ HEAD_BYTES = 28  # of an enhanced packet block, before the data
 HEAD = np.dtype((np.void, HEAD_BYTES))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interface:
+class Interface(Struct, frozen=True, kw_only=True):
     """What an interface description block says."""
 
     name: str

@@ -24,7 +24,8 @@ def shell(template: str, *words: str) -> str | None:
 
 def target(request: Request) -> str:
     """Host that a request was for."""
-    return (request.hops[-1].host or request.hops[-1].ip or "?") if request.hops else "?"
+    hop = request.target
+    return (hop.host or hop.ip or "?") if hop else "?"
 
 
 def site(case: Case, request: Request) -> str:

@@ -8,22 +8,22 @@ import importlib
 import pkgutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trace_go.checks import catalogue, proof
 from trace_go.checks.command import target
 from trace_go.model.chain import Judgement
 from trace_go.model.evidence import Confidence, Evidence, EvidenceKind
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import Artifact, HandledBy, Request
+from trace_go.model.ledger import Artifact, Request, Role
 from trace_go.model.report import Case
 
 SECTIONS = ("What it means", "Why it matters", "How we know", "False positives", "What to do", "References")
 """headings of every page, in this order"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meta:
+class Meta(Struct, frozen=True, kw_only=True):
     group: str
     """heading in the list of checks: `names`, `transport`, `tls`, `proxy`, `go`"""
     severity: Severity
@@ -32,8 +32,7 @@ class Meta:
     """order among causes: what stops a request earliest comes first"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Struct, frozen=True, kw_only=True):
     id: str
     title: str
     """first line of the page"""
@@ -83,14 +82,14 @@ def failed(case: Case, *kinds: str) -> dict[str, list[Request]]:
 def refused(case: Case, *kinds: str) -> Iterator[tuple[str, list[Request], Judgement | None, str]]:
     """Certificates that go refused for one of these reasons: host, requests, the judged chain, why.
 
-    An interceptor's certificates are left out: its own check tells more.
+    An interceptor's certificates are left out: interceptor-in-path tells more.
     """
     faulty: dict[str, Judgement] = {}
     for judgement in case.judgements:
         if not judgement.trusted:
             faulty.setdefault(judgement.name, judgement)
     for host, requests in failed(case, *kinds).items():
-        rest = [item for item in requests if item.handled_by is not HandledBy.MITM]
+        rest = [item for item in requests if not any(hop.role is Role.INTERCEPTOR for hop in item.hops)]
         if rest:
             found = faulty.get(target(rest[0]))
             yield host, rest, found, sentence(found.detail) if found else reason(rest[0])
@@ -124,7 +123,7 @@ def is_below(module: str, roots: set[str]) -> bool:
 def recovered(case: Case, requests: Iterable[Request]) -> bool:
     """Whether what each request was for was obtained after all, from another entry of GOPROXY or from the origin."""
     wanted = {(item.module, item.version, item.artifact) for item in requests}
-    if any(module is None for module, _, _ in wanted):
+    if any(artifact in (Artifact.CONNECTION, Artifact.OTHER) for _, _, artifact in wanted):
         return False
     got = {(item.module, item.version, item.artifact) for item in case.requests if not item.failure}
     origins = went_direct(case)
@@ -142,7 +141,8 @@ def reason(request: Request) -> str:
 
 def said(text: str) -> str:
     """What go printed, as a sentence on one line."""
-    return f"go says “{' '.join(text.split())}”."
+    lines = "; ".join(line.strip() for line in text.splitlines() if line.strip())
+    return f"go says “{lines.removeprefix('go: ')}”."
 
 
 def count(number: int, noun: str) -> str:

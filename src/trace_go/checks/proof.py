@@ -17,22 +17,30 @@ KEPT_FOR_OTHERS = 2
 
 
 def chosen(pieces: Iterable[Evidence]) -> tuple[Evidence, ...]:
-    """At most MAX_EVIDENCE pieces, each once, packets first and in their order."""
-    unique = dict.fromkeys(pieces)
-    packets = sorted((item for item in unique if item.packet is not None), key=lambda item: (item.file, item.packet))
-    others = [item for item in unique if item.packet is None]
-    return (*packets[: MAX_EVIDENCE - min(len(others), KEPT_FOR_OTHERS)], *others)[:MAX_EVIDENCE]
+    """At most MAX_EVIDENCE pieces, packets first and in their order; each packet once, as it was first told."""
+    packets: dict[tuple[int, int], Evidence] = {}
+    others: dict[Evidence, None] = {}
+    for piece in pieces:
+        if piece.packet is None:
+            others[piece] = None
+        else:
+            packets.setdefault((piece.file, piece.packet), piece)
+    first = [packets[place] for place in sorted(packets)][: MAX_EVIDENCE - min(len(others), KEPT_FOR_OTHERS)]
+    return (*first, *others)[:MAX_EVIDENCE]
 
 
 def of_requests(case: Case, requests: Iterable[Request]) -> list[Evidence]:
-    """What the ledger says of each request; for one that failed, the packet that decided it in place of the first."""
+    """What the ledger says of each request; for one that failed, the packet that decided it in place of the first.
+
+    Probes are left to the checks that judge chains.
+    """
     pieces: list[Evidence] = []
     for request in requests:
         flow = flow_of(case, request)
         decided = _decisive(flow) if flow and request.failure else None
-        if decided:
-            pieces.append(decided)
-        pieces += [item for item in request.evidence if not decided or item.kind is not EvidenceKind.PACKET]
+        kinds = {EvidenceKind.PROBE, EvidenceKind.PACKET} if decided else {EvidenceKind.PROBE}
+        pieces += [decided] if decided else []
+        pieces += [item for item in request.evidence if item.kind not in kinds]
     return pieces
 
 
@@ -95,8 +103,11 @@ def _silence(flow: Flow) -> tuple[int, str]:
 
 
 def _closed(flow: Flow) -> tuple[int, str]:
-    after = flow.tls.end_packet if flow.tls else 0
-    return after, f"the last of the handshake with {flow.name or flow.server.ip}, then the connection is closed"
+    tls, name = flow.tls, flow.name or flow.server.ip
+    if not tls:
+        return 0, ""
+    last = "ClientHello for" if tls.end_packet == tls.hello_packet else "the last of the handshake with"
+    return tls.end_packet, f"{last} {name}, then the connection is closed"
 
 
 _TELL: dict[Outcome, Callable[[Flow], tuple[int, str]]] = {

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 
+from trace_go.checks.command import target
+from trace_go.checks.framework import said
 from trace_go.model.finding import Audience, Finding, Severity, Verdict, VerdictStatus
 from trace_go.model.ledger import HandledBy, Request
 from trace_go.model.report import Case
 
 MAX_FIXES = 3
+_ARTICLES = ("The ", "A ")
 
 
 def verdict(case: Case, findings: Sequence[Finding]) -> Verdict:
@@ -17,9 +20,7 @@ def verdict(case: Case, findings: Sequence[Finding]) -> Verdict:
         return Verdict(status=status, summary=_healthy(case), causes=(), fix=())
     causes = sorted(serious, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key))
     fixes = tuple(dict.fromkeys(item.remedy for item in causes))[:MAX_FIXES]
-    return Verdict(
-        status=status, summary=_summary(case, status, causes), causes=tuple(item.key for item in causes), fix=fixes
-    )
+    return Verdict(status=status, summary=_summary(case, causes), causes=tuple(item.key for item in causes), fix=fixes)
 
 
 def _status(case: Case, serious: Sequence[Finding]) -> VerdictStatus:
@@ -32,19 +33,21 @@ def _status(case: Case, serious: Sequence[Finding]) -> VerdictStatus:
     return VerdictStatus.DEGRADED if serious else VerdictStatus.OK
 
 
-def _summary(case: Case, status: VerdictStatus, causes: Sequence[Finding]) -> str:
-    if causes:
-        lead = {
-            VerdictStatus.FAILED: "",
-            VerdictStatus.SUSPICIOUS: "It worked, but ",
-            VerdictStatus.DEGRADED: "It worked, but ",
-        }
-        title = causes[0].title
-        more = f" ({len(causes) - 1} more below)" if len(causes) > 1 else ""
-        return f"{lead[status]}{title}{more}."
-    said = case.account.log.errors[-1].text if case.account.log.errors else ""
-    tail = f": {said}" if said else "; nothing on the network path explains it."
-    return f"The command failed with exit status {case.account.exit_code}{tail}"
+def _summary(case: Case, causes: Sequence[Finding]) -> str:
+    code = case.account.exit_code
+    stopped = any(item.severity is Severity.ERROR for item in causes)
+    more = f" ({len(causes) - 1} more below)" if len(causes) > 1 else ""
+    if not causes or (code and not stopped):  # what only endangers a command does not explain why it failed
+        told = case.account.log.errors[-1:]
+        why = said(told[0].text) if told else "nothing on the network path explains it."
+        besides = f" Besides, {_inside(causes[0].title)}{more}." if causes else ""
+        return f"The command failed with exit status {code}; {why}{besides}"
+    return (f"It worked, but {_inside(causes[0].title)}" if code == 0 else causes[0].title) + f"{more}."
+
+
+def _inside(title: str) -> str:
+    """A title as a part of a sentence."""
+    return title[:1].lower() + title[1:] if title.startswith(_ARTICLES) else title
 
 
 def _healthy(case: Case) -> str:
@@ -66,6 +69,6 @@ def _parties(requests: Sequence[Request], handler: HandledBy) -> dict[str, int]:
     for item in requests:
         if item.handled_by is handler and item.hops and handler is not HandledBy.NONE:
             word = "claimed, not observable" if handler is HandledBy.UNKNOWN else handler.value
-            name = f"{item.hops[-1].host or item.hops[-1].ip} ({word})"
+            name = f"{target(item)} ({word})"
             found[name] = found.get(name, 0) + 1
     return dict(sorted(found.items(), key=lambda pair: -pair[1]))

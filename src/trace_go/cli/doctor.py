@@ -5,9 +5,9 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from trace_go import __version__
 from trace_go.capture.live import capture_method
@@ -18,8 +18,7 @@ from trace_go.trust.store import system_store
 TIMEOUT_S = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(Struct, frozen=True, kw_only=True):
     what: str
     ok: bool
     text: str

@@ -51,14 +51,31 @@ def _main(arguments: list[str]) -> int:
     own, command = arguments[:cut], arguments[cut + 1 :]
     if own and own[0] in COMMANDS:
         name, own = own[0], own[1:] + arguments[cut:]
-        parser = _parser(name)
-        return int(import_module(f"trace_go.cli.{name}").main(parser.parse_args(own)))
-    parser = _parser("run")
-    options = parser.parse_args(own)
-    if not command:
-        parser.error("no command: write `trace-go -- go mod download`, or `trace-go read FILE` for a capture")
-    options.command = command
-    return int(import_module("trace_go.cli.run").main(options))
+        options = _parser(name).parse_args(own)
+    else:
+        name, parser = "run", _parser("run")
+        options = parser.parse_args(own)
+        if not command:
+            parser.error("no command: write `trace-go -- go mod download`, or `trace-go read FILE` for a capture")
+        options.command = command
+    if name in ("run", "read", "live"):
+        _import_numpy()
+    return int(import_module(f"trace_go.cli.{name}").main(options))
+
+
+def _import_numpy() -> None:
+    """NumPy without the threads of its BLAS: nothing here uses them, and starting them takes longer than NumPy itself.
+
+    The variable that says so must not reach the command that is traced.
+    """
+    name = "OPENBLAS_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    import_module("numpy")
+    if before is None:
+        del os.environ[name]
+    else:
+        os.environ[name] = before
 
 
 def _line(error: TraceGoError) -> str:

@@ -5,10 +5,9 @@ that are cut short, fragmented beyond the first or of another protocol are left 
 Sources: RFC 791, 8200, 9293, 768; IEEE 802.1Q; tcpdump.org/linktypes (SLL, SLL2, NULL, RAW).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from trace_go.flows.grouping import group
 from trace_go.model.packets import I64, U8, Batch, LinkType
@@ -47,8 +46,7 @@ _LAYOUTS = {LinkType.ETHERNET: (12, 14), LinkType.LINUX_SLL: (14, 16), LinkType.
 Headers = npt.NDArray[np.void]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Segments:
+class Segments(Struct, frozen=True, kw_only=True):
     """TCP, UDP or ICMP packets as columns, all of shape (n,), in file order."""
 
     number: I64
@@ -74,7 +72,7 @@ class Segments:
         return len(self.number)
 
     def take(self, rows: npt.NDArray[np.intp]) -> "Segments":
-        return Segments(**{name: getattr(self, name)[rows] for name in self.__slots__})
+        return Segments(**{name: getattr(self, name)[rows] for name in self.__struct_fields__})
 
 
 class Addresses:

@@ -122,7 +122,8 @@ class Engine:
     def _quotations(self, data: U8, seg: Segments, notes: list[_Note]) -> None:
         """ICMP errors: remember whom they quote."""
         kind = data[seg.payload]
-        at = np.flatnonzero(np.where(seg.protocol == ICMPV6, (kind > 0) & (kind < 5), np.isin(kind, (3, 11, 12))))
+        six = seg.protocol == ICMPV6
+        at = np.flatnonzero(np.where(six, np.isin(kind, icmp.V6_KINDS), np.isin(kind, icmp.V4_KINDS)))
         at = at[: MAX_ICMP - self._icmp_read]
         self._icmp_read += len(at)
         columns = (seg.payload, seg.captured, seg.number, seg.protocol)

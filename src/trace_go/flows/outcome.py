@@ -1,8 +1,9 @@
 """Freezes a flow: its counters, what it spoke, and how it ended."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from trace_go.flows.conversation import Conversation
 from trace_go.flows.table import UDP_KEY
@@ -22,8 +23,7 @@ Quoted = Mapping[int, tuple[str, int]]
 """side that sent the packet quoted by an ICMP error → the error's text and packet number"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(Struct, frozen=True, kw_only=True):
     """What freezing a flow needs from the engine."""
 
     file: int
@@ -34,8 +34,7 @@ class Context:
     owners: Mapping[tuple[str, int, str, int], str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Facts:
+class _Facts(Struct, frozen=True, kw_only=True):
     syn_ns: int
     syn_count: int
     answered: bool

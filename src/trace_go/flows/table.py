@@ -5,9 +5,8 @@ its own, because it may be corrected later. A SYN with another sequence number o
 rows of one batch that belong to one flow are a run: batches are sorted into runs, file order inside.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from trace_go.flows.decode import ACK, FIN, RST, SYN, UDP, Segments
 from trace_go.flows.grouping import Rows, group, retransmitted, starts_of, unwrapped
@@ -29,8 +28,7 @@ FLOW = np.dtype(
 stream byte 0, of the segment seen last and of the furthest byte; position, open: how far the head is read, and whether on"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class Stretch(Struct, frozen=True, kw_only=True):
     """TCP payload that open heads may need, in runs; all of shape (n,)."""
 
     row: Rows
@@ -41,8 +39,7 @@ class Stretch:
     """of the payload in its side's stream; negative before the first byte known"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Runs:
+class _Runs(Struct, frozen=True, kw_only=True):
     """A batch sorted into r runs."""
 
     order: Rows

@@ -10,8 +10,9 @@ program that go, make or a script starts inherits it.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
+
+from msgspec import Struct
 
 _GO = re.compile(r"go(?:\d[\w.]*)?(?:\.exe)?", re.IGNORECASE)
 """go, or a versioned wrapper of golang.org/dl"""
@@ -27,8 +28,7 @@ _GET_WITHOUT_BUILD = (1, 18)
 """the first release in which `go get` builds nothing"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
+class Asking(Struct, frozen=True, kw_only=True):
     """environment: variables to set for the command, on top of its own; expect_*: for LogReader."""
 
     environment: dict[str, str]

@@ -14,7 +14,8 @@ Interception CAs are issuer names of the certificates that the site's machine ma
 
 import re
 import tomllib
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trace_go.model.errors import ConfigError
 
@@ -23,8 +24,7 @@ _HOST_KEYS = ("mirrors", "sumdbs", "forward-proxies")
 _KEYS = (*_HOST_KEYS, "interception-cas", "public-roots")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     mirrors: tuple[str, ...] = ()
     sumdbs: tuple[str, ...] = ()
     forward_proxies: tuple[str, ...] = ()

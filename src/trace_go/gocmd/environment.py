@@ -7,9 +7,10 @@ golang.org/x/mod, path.Match, golang.org/x/net/http/httpproxy. These functions m
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
 
 from trace_go.model.go import ProxyEntry
 from trace_go.wire.secrets import mask_url
@@ -25,8 +26,7 @@ _MAX_GLOBS = 512
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GoSettings:
+class GoSettings(Struct, frozen=True, kw_only=True):
     """The network side of `go env`, defaults applied."""
 
     proxies: tuple[ProxyEntry, ...]

@@ -5,17 +5,17 @@ looks like the go command of that release, and one built for an older go line ma
 """
 
 import tomllib
-from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
+
+from msgspec import Struct
 
 GO_ALPN = ("h2", "http/1.1")
 """what the go command offers (net/http)"""
 OTHER_GO = "program built with Go"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _Row(Struct, frozen=True, kw_only=True):
     name: str
     """empty for a row of the go command"""
     first: str = ""
@@ -40,7 +40,7 @@ def client_name(ja3: str, ja4: str, alpn: tuple[str, ...]) -> str:
 @cache
 def _rows() -> tuple[_Row, ...]:
     """Rows of the go command in order of release, then the others."""
-    table = tomllib.loads((files("trace_go.gocmd") / "data" / "fingerprints.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((Path(__file__).parent / "data" / "fingerprints.toml").read_text(encoding="utf-8"))
     return (
         *(
             _Row(

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from trace_go.gocmd.config import Config
@@ -56,7 +56,7 @@ def load_hosts(
 
 
 def _built_in() -> Iterable[KnownHost]:
-    table = tomllib.loads((files("trace_go.gocmd") / "data" / "hosts.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((Path(__file__).parent / "data" / "hosts.toml").read_text(encoding="utf-8"))
     for role, hosts in table.items():
         for name, label in hosts.items():
             yield KnownHost(name=name, role=role, label=label, source="built in")

@@ -6,7 +6,8 @@ any failure. Modules that GONOPROXY matches go to their origin, whatever GOPROXY
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trace_go.gocmd.environment import GoSettings, match_globs
 from trace_go.model.go import Fetch, ProxyEntry
@@ -19,8 +20,7 @@ NOT_FOUND = frozenset({404, 410})
 _DIRECT = ProxyEntry(url="direct", falls_through_on="end")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """One GOPROXY entry on the way of one artifact."""
 
     entry: str
@@ -33,8 +33,7 @@ class Step:
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True):
     """What one `# get` pair was in the plan of GOPROXY."""
 
     parts: ModuleUrl | None

@@ -5,7 +5,8 @@ go opens another for the next (net/http Transport). What stays open is told by `
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trace_go.model.flow import Flow
 from trace_go.model.ledger import Failure, Stage
@@ -17,15 +18,13 @@ _DIAL = re.compile(r"\b(?:dial|read|write) tcp (?:(?P<local>\S+)->)?(?P<remote>\
 """net.OpError: the addresses of the connection that failed"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Carried:
+class Carried(Struct, frozen=True, kw_only=True):
     flow: Flow | None = None
     of: int = 1
     """number of flows that may as well have been it"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(Struct, frozen=True, kw_only=True):
     """A request, as far as it helps to find its flow."""
 
     url: str

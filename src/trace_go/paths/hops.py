@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from trace_go.model.chain import Judgement
@@ -27,8 +27,7 @@ _ASKED_RESOLVER = re.compile(r"\blookup \S+ on (\S+?):\d+: ")
 """net.DNSError"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leg:
+class Leg(Struct, frozen=True, kw_only=True):
     """The way to one host: the request's own, or one that a redirect named."""
 
     host: str

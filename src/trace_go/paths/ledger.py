@@ -6,9 +6,9 @@ packets tell of them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
-from msgspec import structs
+from msgspec import Struct, structs
+from msgspec.structs import replace
 
 from trace_go.gocmd.environment import GoSettings, proxy_for
 from trace_go.gocmd.hosts import HostBook
@@ -43,8 +43,7 @@ def build(
     return _Builder(traffic, account, settings, hosts, judgements).rows()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Joined:
+class _Joined(Struct, frozen=True, kw_only=True):
     row: Row
     legs: tuple[Leg, ...]
     exchange: Exchange | None

@@ -7,7 +7,8 @@ only by the HTTP/2 log or by clear HTTP, and belong to its row.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trace_go.gocmd.environment import GoSettings
 from trace_go.gocmd.log import uses_network
@@ -34,8 +35,7 @@ _SEARCHED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.GO_GET, Artifact
 """go asks for these at several places and expects most not to have them"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(Struct, frozen=True, kw_only=True):
     url: str
     artifact: Artifact
     parts: ModuleUrl | None = None
@@ -68,8 +68,7 @@ class Row:
         return host_of(self.url)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(Struct, frozen=True, kw_only=True):
     """One answered or unanswered sending of a URL."""
 
     url: str

@@ -2,9 +2,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TextIO
 
+from msgspec import Struct
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -31,8 +31,7 @@ _HANDLER = {HandledBy.MITM: "bold magenta", HandledBy.NONE: "red", HandledBy.UNK
 _ROLE = {Role.FORWARD_PROXY: "forward proxy", Role.CHECKSUM_DB: "checksum database", Role.CDN: "CDN"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Marks:
+class _Marks(Struct, frozen=True, kw_only=True):
     good: str
     bad: str
     bar: str
@@ -42,8 +41,7 @@ _UNICODE = _Marks(good="●", bad="✗", bar="│")
 _ASCII = _Marks(good="o", bad="x", bar="|")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TerminalReporter:
+class TerminalReporter(Struct, frozen=True, kw_only=True):
     """color: None = as the output allows (NO_COLOR is honoured); width: None = the terminal's, 80 when piped."""
 
     color: bool | None = None

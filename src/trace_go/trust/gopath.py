@@ -4,10 +4,11 @@ Not here: certificate policies, and the platform verifiers of macOS and Windows.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import Protocol
+
+from msgspec import Struct
 
 from trace_go.model.chain import ChainFault
 from trace_go.trust.constraints import excluded_name
@@ -29,8 +30,7 @@ class Roots(Protocol):
     def named(self, raw_subject: bytes) -> Sequence[X509]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """Why go stops."""
 
     fault: ChainFault

@@ -6,9 +6,11 @@ Only signs that stand by themselves name one: an issuer known for it, or a leaf 
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
+from pathlib import Path
+
+from msgspec import Struct
 
 from trace_go.model.tls import Certificate
 from trace_go.trust.gopath import unix_ns
@@ -18,8 +20,7 @@ DAY_NS = 86_400_000_000_000
 MITMPROXY_AGE_DAYS = 2  # mitmproxy dates a leaf two days back, counted from when it made it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
+class Product(Struct, frozen=True, kw_only=True):
     """An interceptor and how its issuers are called."""
 
     name: str
@@ -32,10 +33,9 @@ class Product:
 @cache
 def products() -> tuple[Product, ...]:
     """data/interceptors.toml."""
-    import tomllib  # with importlib.resources 10 ms that only captures with certificates need
-    from importlib.resources import files
+    import tomllib
 
-    text = (files("trace_go.trust") / "data" / "interceptors.toml").read_text("utf-8")
+    text = (Path(__file__).parent / "data" / "interceptors.toml").read_text("utf-8")
     return tuple(
         Product(
             name=entry["name"],

@@ -2,7 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trace_go.model.chain import ChainFault, Judgement
 from trace_go.model.evidence import Visibility
@@ -20,8 +21,7 @@ MAX_SHOWN_NAMES = 5  # names listed that share one key
 Chain = tuple[Certificate, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class Sighting(Struct, frozen=True, kw_only=True):
     """A chain as one handshake or probe showed it."""
 
     name: str

@@ -5,8 +5,9 @@ tlog/tile.go, cmd/go/internal/vcs urlForImportPath; git's http-protocol document
 """
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote
+
+from msgspec import Struct
 
 from trace_go.model.ledger import Artifact
 
@@ -37,8 +38,7 @@ _TILE = re.compile(r"tile/[0-9]{1,2}/(?:data|[0-9]{1,2})/(?:x[0-9]{3}/)*[0-9]{3}
 _GIT_REFS, _GIT_PACK = ["info", "refs"], "git-upload-pack"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleUrl:
+class ModuleUrl(Struct, frozen=True, kw_only=True):
     artifact: Artifact
     module: str | None
     """unescaped path"""
@@ -51,8 +51,7 @@ class ModuleUrl:
     """name of the checksum database"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Place(Struct, frozen=True, kw_only=True):
     """A URL cut up; userinfo is dropped."""
 
     origin: str

@@ -9,8 +9,9 @@ next message is unknown; it is final.
 import re
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from trace_go.model.errors import WireError
 from trace_go.model.http import HttpRequestHead, HttpResponseHead
@@ -44,16 +45,14 @@ _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) +([0-9]{3})(?: +(.*))?", re.DOTALL)
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,%d})[ \t]*(?:;.*)?" % MAX_CHUNK_DIGITS, re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestEvent:
+class RequestEvent(Struct, frozen=True, kw_only=True):
     head: HttpRequestHead
     start: int
     end: int
     """offset behind the blank line"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseEvent:
+class ResponseEvent(Struct, frozen=True, kw_only=True):
     """A response head. Interim ones (1xx) have no BodyEnd and answer no request."""
 
     head: HttpResponseHead
@@ -61,8 +60,7 @@ class ResponseEvent:
     end: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BodyEnd:
+class BodyEnd(Struct, frozen=True, kw_only=True):
     """Follows every head except interim responses and those that switch, also when the body is empty."""
 
     length: int

@@ -7,8 +7,9 @@ their record ends. Of an encrypted record only the header is read: `skip` tells 
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from trace_go.model.errors import WireError
 
@@ -25,8 +26,7 @@ _SHORTEST_HELLO = 4 + 38
 """a ServerHello without session id and extensions, with its header"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HandshakeMessage:
+class HandshakeMessage(Struct, frozen=True, kw_only=True):
     """A handshake message in clear. start, end: offsets in this direction of its first byte and behind its last."""
 
     type: int
@@ -36,8 +36,7 @@ class HandshakeMessage:
     end: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertRecord:
+class AlertRecord(Struct, frozen=True, kw_only=True):
     """start, end: offsets of the record in this direction."""
 
     level: int
@@ -48,16 +47,14 @@ class AlertRecord:
     end: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeCipherSpec:
+class ChangeCipherSpec(Struct, frozen=True, kw_only=True):
     """start, end: offsets of the record in this direction."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncryptedRecord:
+class EncryptedRecord(Struct, frozen=True, kw_only=True):
     """A record of which only the header was read. start, end: its offsets; `end` may lie ahead of what arrived."""
 
     content_type: int

@@ -7,12 +7,13 @@ refuse becomes `problem` and what could be read stays. cryptography (80 ms to im
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from ipaddress import ip_address
 from itertools import product
 from typing import Any
+
+from msgspec import Struct
 
 from trace_go.model.errors import WireError
 from trace_go.model.tls import Certificate
@@ -66,8 +67,7 @@ NOT_PRINTABLE = re.compile(rb"[^A-Za-z0-9'()+,\-./ :=?*&]")  # with the two extr
 TIME = re.compile(r"(\d\d|\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(Z|[+-]\d{4})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class Name(Struct, frozen=True, kw_only=True):
     """A distinguished name."""
 
     text: str = ""
@@ -78,8 +78,7 @@ class Name:
     """the first organisation"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class X509:
+class X509(Struct, frozen=True, kw_only=True):
     """A certificate read. What stands behind the first fault may be missing, and `problem` says what the fault is."""
 
     der: bytes

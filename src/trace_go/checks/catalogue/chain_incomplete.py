@@ -31,9 +31,8 @@ from trace_go.checks.proof import of_chain
 from trace_go.model.chain import ChainFault
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import HandledBy
+from trace_go.model.ledger import Stage
 from trace_go.model.report import Case
-from trace_go.paths.failures import CERTIFICATE_KINDS
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=37)
 
@@ -44,10 +43,7 @@ def find(case: Case) -> Iterator[Finding]:
     }
     for name, judgement in faulty.items():
         requests = [
-            item
-            for item in case.requests
-            if item.failure and item.failure.kind in CERTIFICATE_KINDS and target(item) == name
-            if item.handled_by is not HandledBy.MITM
+            item for item in case.requests if item.failure and item.failure.stage is Stage.TLS and target(item) == name
         ]
         yield finding(
             case,

@@ -34,13 +34,13 @@ META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERAT
 def find(case: Case) -> Iterator[Finding]:
     for host, requests in failed(case, "connect-timeout").items():
         flow = flow_of(case, requests[0])
-        address = f" to {flow.server.ip}:{flow.server.port} ({count(flow.syn_count, 'SYN')})" if flow else ""
+        tried = f"{count(flow.syn_count, 'SYN')} to {flow.server.ip}:{flow.server.port}" if flow else "any attempt"
         yield finding(
             case,
             "connect-timeout",
             META,
             title=f"{host} does not answer connection attempts",
-            detail=f"Nothing came back{address}: packets to {host} or from it are dropped. "
+            detail=f"No answer to {tried}: packets to {host} or from it are dropped. "
             f"{count(len(requests), 'request')} failed.",
             remedy=Remedy(
                 text="Try the connection alone, here and elsewhere: a firewall drops it, or the server is down.",

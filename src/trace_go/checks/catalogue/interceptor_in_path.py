@@ -36,7 +36,7 @@ from trace_go.checks.proof import of_chain
 from trace_go.model.chain import Judgement
 from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import HandledBy, Request
+from trace_go.model.ledger import Request, Role
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=34)
@@ -52,7 +52,7 @@ def find(case: Case) -> Iterator[Finding]:
         if judgement.interceptor:
             groups[judgement.interceptor].append(judgement)
     for name, judgements in groups.items():
-        requests = [item for item in case.requests if item.handled_by is HandledBy.MITM and _by(item, name)]
+        requests = [item for item in case.requests if _reached(item, name)]
         trusted = all(judgement.trusted for judgement in judgements)
         first = judgements[0]
         seen = any(judgement.visibility is Visibility.SEEN for judgement in judgements)
@@ -81,8 +81,14 @@ def find(case: Case) -> Iterator[Finding]:
         )
 
 
-def _by(request: Request, name: str) -> bool:
-    return any(hop.label == name for hop in request.hops)
+def _reached(request: Request, name: str) -> bool:
+    """Whether a request came as far as this interceptor."""
+    for hop in request.hops:
+        if hop.role is Role.INTERCEPTOR and hop.label == name:
+            return True
+        if hop.broken:
+            return False
+    return False
 
 
 def _issuer(judgement: Judgement) -> str:

@@ -44,7 +44,8 @@ def find(case: Case) -> Iterator[Finding]:
             errors.setdefault(_name(error.module, error.version), error)
     missing: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
-        if request.module and request.failure and request.status in _NOT_FOUND:
+        # Where the plan of GOPROXY is not known, a 404 may have been followed by another entry.
+        if request.module and request.failure and request.status in _NOT_FOUND and request.next_entry:
             missing[_name(request.module, request.version)].append(request)
     for name in dict.fromkeys([*errors, *missing]):
         told, requests = errors.get(name), missing.get(name, [])

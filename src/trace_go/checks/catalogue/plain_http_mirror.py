@@ -37,9 +37,9 @@ def find(case: Case) -> Iterator[Finding]:
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
         plain = (request.url or "").lower().startswith("http://")
-        if plain and request.artifact not in (Artifact.OTHER, Artifact.GO_GET) and request.hops:
+        if plain and request.artifact not in (Artifact.OTHER, Artifact.GO_GET) and request.target:
             host = target(request)
-            if request.hops[-1].role in (Role.MIRROR, Role.CHECKSUM_DB) and not _is_loopback(host):
+            if request.target.role in (Role.MIRROR, Role.CHECKSUM_DB) and not _is_loopback(host):
                 groups[host].append(request)
     for host, requests in groups.items():
         yield finding(

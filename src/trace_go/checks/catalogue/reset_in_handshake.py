@@ -8,8 +8,8 @@ Why it matters
 
 How we know
     The RST (or FIN) after the ClientHello and before the handshake was complete. The RST's TTL is compared with that of
-    the SYN-ACK: an injected reset often comes from another distance. Without packets, go's `EOF` or `connection reset by
-    peer` does not tell when it was: the confidence is then low.
+    the SYN-ACK: an injected reset often comes from another distance. Without packets, go's `EOF` or `connection reset
+    by peer` does not tell when it was: the confidence is then low.
 
 False positives
     Overloaded or misconfigured servers. go's own extra connections end in RST in healthy runs and are not counted.
@@ -43,16 +43,14 @@ def find(case: Case) -> Iterator[Finding]:
         if not requests:
             continue
         seen = [flow for item in requests if (flow := flows[item.id])]
-        resets = any(flow.reset for flow in seen) or any(
-            item.failure and "reset" in item.failure.text for item in requests
-        )
+        reset = any(item.failure and "reset" in item.failure.kind for item in requests)
         when = "right after the ClientHello" if seen else "before an answer"
         detail = f"{count(len(requests), 'request')} ended {when}{_distance(seen)}."
         yield finding(
             case,
             "reset-in-handshake",
             META,
-            title=f"The {'TLS handshake' if seen else 'connection'} with {host} is {'reset' if resets else 'closed'}",
+            title=f"The {'TLS handshake' if seen else 'connection'} with {host} is {'reset' if reset else 'closed'}",
             detail=detail if seen else f"{reason(requests[0])} {detail} No packet shows at which point.",
             remedy=Remedy(
                 text="Try another server name on the same address; if that works, this name is filtered.",

@@ -14,8 +14,8 @@ False positives
     and has low confidence below two seconds.
 
 What to do
-    Ask for the same URL with curl and see whether it stalls too; then ask the operator of the mirror, or of the proxy in
-    front of it.
+    Ask for the same URL with curl and see whether it stalls too; then ask the operator of the mirror, or of the proxy
+    in front of it.
 
 References
     cmd/go/internal/web/http.go (no client timeout for GOPROXY requests).
@@ -40,15 +40,14 @@ SLOW_S = 2.0
 def find(case: Case) -> Iterator[Finding]:
     for host, requests in failed(case, "response-timeout", "proxy-timeout").items():
         waited_s = max((_waited_s(case, item) for item in requests), default=0.0)
-        how_long = f", {waited_s:.1f} s after the last packet" if waited_s else ""
+        silence = f", after {waited_s:.1f} s of silence" if waited_s else ""
         first = requests[0]
         yield finding(
             case,
             "response-timeout",
             META,
             title=f"{host} never answered {count(len(requests), 'request')}",
-            detail=f"{first.url or 'A request'} was sent, and no answer had come when the command or the connection "
-            f"ended{how_long}.",
+            detail=f"No answer to {first.url or 'the request'} had come at the end{silence}.",
             remedy=Remedy(
                 text="Ask for the same URL alone and see whether it stalls too.",
                 command=shell("curl -v --max-time 30 -o /dev/null {}", first.url) if first.url else None,

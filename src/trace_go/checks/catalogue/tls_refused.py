@@ -34,25 +34,26 @@ from trace_go.wire.tls import alert_name
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=33)
 
+_GO_SAYS = "remote error: tls: "
 _ADVICE = {
-    "protocol_version": "The server must offer TLS 1.2 or 1.3: ask its operator, and see what it accepts.",
-    "unrecognized_name": "Check the host name: the server is not configured for it.",
-    "certificate_required": "The server wants a client certificate, which go cannot send: ask its operator for a way.",
+    "protocol version": "The server must offer TLS 1.2 or 1.3: ask its operator, and see what it accepts.",
+    "unrecognized name": "Check the host name: the server is not configured for it.",
+    "certificate required": "The server wants a client certificate, which go cannot send: ask its operator for a way.",
 }
 
 
 def find(case: Case) -> Iterator[Finding]:
     for host, requests in failed(case, "tls-alert").items():
         name = next((found for item in requests if (found := _alert(case, item))), "")
-        called = f": {name.replace('_', ' ')}" if name else ""
+        advice = next((text for alert, text in _ADVICE.items() if alert in name), "See what the server accepts.")
         yield finding(
             case,
             "tls-refused",
             META,
-            title=f"The TLS handshake with {host} is refused{called}",
+            title=f"The TLS handshake with {host} is refused{f': {name}' if name else ''}",
             detail=f"{reason(requests[0])} {count(len(requests), 'request')} failed.",
             remedy=Remedy(
-                text=_ADVICE.get(name, "See what the server accepts, and ask its operator."),
+                text=advice,
                 command=handshake(case, requests[0]),
             ),
             subject=host,
@@ -61,7 +62,9 @@ def find(case: Case) -> Iterator[Finding]:
 
 
 def _alert(case: Case, request: Request) -> str:
-    """Name of the alert that ended the handshake; empty when no packet shows it."""
+    """Name of the alert that ended the handshake, from the packets or go's words; empty when neither tells."""
     flow = flow_of(case, request)
-    alerts = flow.tls.alerts if flow and flow.tls else ()
-    return alert_name(alerts[-1].description) if alerts else ""
+    if flow and flow.tls and flow.tls.alerts:
+        return alert_name(flow.tls.alerts[-1].description).replace("_", " ")
+    text = request.failure.text if request.failure else ""
+    return text.partition(_GO_SAYS)[2]

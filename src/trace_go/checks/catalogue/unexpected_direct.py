@@ -44,7 +44,7 @@ def find(case: Case) -> Iterator[Finding]:
     origins = went_direct(case)
     groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for request in case.requests:
-        asked_mirror = request.hops and request.hops[-1].role is Role.MIRROR and request.module
+        asked_mirror = request.target and request.target.role is Role.MIRROR and request.module
         turned_away = request.failure or request.status in _NOT_FOUND
         if asked_mirror and turned_away and is_below(request.module or "", origins):
             kind = request.failure.kind if request.failure else "not-found"
@@ -66,9 +66,7 @@ def find(case: Case) -> Iterator[Finding]:
         )
 
 
-_OUTAGE = Remedy(
-    text="Ask the mirror's operator why it failed; a comma in place of the bar makes go stop instead of going around it."
-)
+_OUTAGE = Remedy(text="Ask the mirror's operator why it failed; with a comma in place of the bar go would stop there.")
 
 
 def _private(case: Case, modules: list[str]) -> Remedy:
