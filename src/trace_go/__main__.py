@@ -1,7 +1,5 @@
 """`python -m trace_go`."""
 
-import sys
+from trace_go.cli.main import run
 
-from trace_go.cli.main import main
-
-sys.exit(main())
+run()

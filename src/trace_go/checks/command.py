@@ -60,11 +60,30 @@ def handshake(case: Case, request: Request, server_name: str | None = None) -> s
     if server_name or not is_address(host):
         template += " -servername {}"
         words.append(server_name or host)
-    proxy = next((hop for hop in request.hops if hop.role is Role.FORWARD_PROXY), None)
-    if proxy and proxy.flow is not None:
+    if proxy := forward_proxy(case, request):
         template += " -proxy {}"
-        words.append(f"{proxy.host or proxy.ip}:{case.flows[proxy.flow].server.port}")
+        words.append(proxy)
     return shell(f"{template} -showcerts </dev/null", *words)
+
+
+def forward_proxy(case: Case, request: Request) -> str | None:
+    """`host:port` of the forward proxy on the way of a request, from the packets or the proxy variables."""
+    hop = next((item for item in request.hops if item.role is Role.FORWARD_PROXY), None)
+    host = (hop.host or hop.ip) if hop else None
+    if hop is None or host is None:
+        return None
+    name = f"[{host}]" if ":" in host else host
+    if hop.flow is not None:
+        return f"{name}:{case.flows[hop.flow].server.port}"
+    for variable, value in case.account.process_env.items():
+        if variable.lower() in ("https_proxy", "http_proxy"):
+            try:
+                split = urlsplit(value)
+                if split.hostname == host:
+                    return f"{name}:{split.port or _PORTS.get(split.scheme, 80)}"
+            except ValueError:  # a port that is no number
+                continue
+    return None
 
 
 def setting(case: Case, name: str, value: str) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from trace_go.model import evidence
 from trace_go.model.chain import Judgement
+from trace_go.model.dns import Lookup
 from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.ledger import Request
@@ -49,6 +50,21 @@ def flow_of(case: Case, request: Request) -> Flow | None:
     hops = [hop for hop in request.hops if hop.flow is not None]
     hop = next((item for item in hops if item.broken), hops[-1] if hops else None)
     return case.flows[hop.flow] if hop and hop.flow is not None else None
+
+
+def failed_lookups(case: Case, name: str) -> list[Lookup]:
+    """Lookups of a name that gave no address."""
+    return [item for item in case.lookups if item.name == name and not item.addresses and item.query_packets]
+
+
+def of_lookup(lookup: Lookup) -> Evidence:
+    """The answer to a lookup, else its query."""
+    asked = f"{lookup.name} {lookup.type}"
+    if lookup.answer_packets:
+        text = f"{lookup.rcode} for {asked} from {lookup.resolver}"
+        return evidence.packet(lookup.answer_packets[0], text, lookup.file)
+    text = f"query for {asked} to {lookup.resolver}, never answered"
+    return evidence.packet(lookup.query_packets[0], text, lookup.file)
 
 
 def of_chain(judgement: Judgement) -> Evidence:

@@ -4,7 +4,9 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from typing import NoReturn
 
 from trace_go import __version__
 from trace_go.model.errors import TraceGoError
@@ -30,8 +32,18 @@ exit status:
                (what was readable is still reported), 3 missing privilege or tool"""
 
 
+def run() -> NoReturn:
+    """The console script. Skips the interpreter's taking apart of every object, which after a large capture can take
+    seconds.
+    """
+    code = main()
+    with suppress(BrokenPipeError):  # the reader of our output went away
+        sys.stdout.flush()
+    os._exit(code)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Entry point of the console script; returns the exit status."""
+    """What `trace-go` with these arguments does; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         return _main(arguments)

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from trace_go.gocmd.environment import GoSettings
-from trace_go.gocmd.log import uses_network
-from trace_go.gocmd.messages import error_kind
 from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
 from trace_go.model.evidence import Evidence, Visibility
@@ -140,6 +138,8 @@ class Sources:
         said = f"{fetch.status} {fetch.reason}".rstrip() if fetch.status is not None else "no answer"
         failed_at, found, answered = None, None, fetch.status is not None
         if fetch.error is not None:
+            from trace_go.gocmd.messages import error_kind  # as in _vcs
+
             prefix = _CLIENT_ERROR.match(fetch.error)
             kind, status = error_kind(fetch.error)
             failed_at = prefix["url"] if prefix else None
@@ -173,6 +173,10 @@ class Sources:
         )
 
     def _vcs(self) -> Iterable[Row]:
+        if not self.log.vcs:
+            return
+        from trace_go.gocmd.log import uses_network  # a third of the start-up time of `read`, for inputs without a log
+
         commands = [command for command in self.log.vcs if command.remote and uses_network(command)]
         hosts = [host_of(command.remote or "") for command in commands]
         for number, command in enumerate(commands):

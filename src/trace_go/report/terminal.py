@@ -5,13 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 from msgspec import Struct
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
-from trace_go.model.finding import Finding, Severity, VerdictStatus
+from trace_go.model.finding import Severity, VerdictStatus
 from trace_go.model.ledger import Artifact, HandledBy, Hop, Request, Role
 from trace_go.model.report import Case, Report
 from trace_go.report.escape import clean
@@ -58,82 +57,85 @@ class TerminalReporter(Struct, frozen=True, kw_only=True):
             emoji=False,
             markup=False,
         )
-        case = report.case
         plain = not (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf")
-        parts = [_verdict(report)]
-        parts += _section("Path", _paths(case.requests, _ASCII if plain else _UNICODE))
-        parts += _section("Findings", [_finding(item, case) for item in report.findings])
-        parts += _section(_ledger_title(case), _ledger(case, verbose=self.verbose))
-        parts += _section("What this input does not show", _unseen(case))
-        parts += _section("Input", [Text(line) for line in _input(report)])
-        for part in parts:
-            console.print(part)
+        page = _Page(console, _ASCII if plain else _UNICODE)
+        case = report.case
+        _verdict(page, report)
+        _paths(page, case.requests)
+        _findings(page, report)
+        _ledger(page, case, verbose=self.verbose)
+        _unseen(page, case)
+        _input(page, report)
+        console.print(Text("\n").join(page.lines), soft_wrap=True)
 
 
-def _section(title: str, body: Sequence[RenderableType]) -> list[RenderableType]:
-    return [Text(), Text(title, style="bold"), _indented(Group(*body))] if body else []
+class _Page:
+    """Lines of a report, wrapped to the console's width."""
+
+    def __init__(self, console: Console, marks: _Marks) -> None:
+        self.lines: list[Text] = []
+        self.console = console
+        self.marks = marks
+
+    def head(self, title: str) -> None:
+        self.lines += [Text(), Text(title, style="bold")]
+
+    def add(self, *lead: tuple[str, str], text: str, style: str = "") -> None:
+        """A line of `text` behind `lead` (text, style); what does not fit goes on below the text's beginning."""
+        prefix = Text.assemble(*lead)
+        room = max(self.console.width - prefix.cell_len, 20)
+        for number, line in enumerate(Text(text, style=style).wrap(self.console, room) or [Text()]):
+            line.rstrip()
+            self.lines.append((prefix if not number else Text(" " * prefix.cell_len)) + line)
+
+    def table(self, table: Table, indent: int) -> None:
+        options = self.console.options.update(width=self.console.width - indent)
+        for segments in self.console.render_lines(table, options, pad=False):
+            line = Text(" " * indent).append_tokens((item.text, item.style) for item in segments)
+            line.rstrip()
+            self.lines.append(line)
 
 
-def _indented(body: RenderableType, below: int = 0) -> RenderableType:
-    return Padding(body, (0, 0, below, 2), expand=False)
-
-
-def _beside(*cells: Text) -> RenderableType:
-    """Cells in a row; each wraps in its own column."""
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(*cells)
-    return grid
-
-
-def _verdict(report: Report) -> RenderableType:
+def _verdict(page: _Page, report: Report) -> None:
     verdict = report.verdict
-    lines: list[RenderableType] = [
-        _beside(
-            Text(verdict.status.upper(), style=_STYLE[verdict.status]), Text(clean(verdict.summary, 600), style="bold")
-        )
-    ]
+    page.add((f"{verdict.status.upper()} ", _STYLE[verdict.status]), text=clean(verdict.summary, 600), style="bold")
     for remedy in verdict.fix:
-        lines.append(_beside(Text("Fix:", style="bold"), Text(clean(remedy.text))))
+        page.add(("Fix: ", "bold"), text=clean(remedy.text))
         if remedy.command:
-            lines.append(_command(remedy.command))
-    return Group(*lines)
-
-
-def _command(text: str) -> RenderableType:
-    return _beside(Text("    $", style="cyan"), Text(clean(text), style="cyan"))
+            page.add(("     $ ", "cyan"), text=clean(remedy.command), style="cyan")
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------
 
 
-def _paths(requests: Sequence[Request], marks: _Marks) -> list[RenderableType]:
+def _paths(page: _Page, requests: Sequence[Request]) -> None:
     groups: dict[tuple[object, ...], list[Request]] = defaultdict(list)
     for request in requests:
         if request.hops:
             groups[tuple((hop.role, hop.host, hop.ip, hop.broken) for hop in request.hops)].append(request)
     ranked = sorted(groups.values(), key=lambda group: (not group[0].failed, -len(group)))
-    drawn: list[RenderableType] = []
-    for group in ranked[:MAX_PATHS]:
-        drawn += [_path(group, marks), Text()]
+    if ranked:
+        page.head("Path")
+    for number, group in enumerate(ranked[:MAX_PATHS]):
+        if number:
+            page.lines.append(Text())
+        _path(page, group)
     if len(ranked) > MAX_PATHS:
-        return [*drawn, Text(f"and {len(ranked) - MAX_PATHS} more paths", style="dim")]
-    return drawn[:-1]
+        page.add(("  ", ""), text=f"and {len(ranked) - MAX_PATHS} more paths", style="dim")
 
 
-def _path(requests: Sequence[Request], marks: _Marks) -> RenderableType:
+def _path(page: _Page, requests: Sequence[Request]) -> None:
     """One path, a hop a line, with the times of the stage that leads to it and the broken place marked."""
-    first = requests[0]
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text(marks.good, style="green"), Text.assemble("this client  ", (_requests(requests), "dim")))
+    first, marks = requests[0], page.marks
+    page.add((f"  {marks.good} ", "green"), ("this client  ", ""), text=_requests(requests), style="dim")
     for hop in first.hops:
-        grid.add_row(Text(marks.bar, style="dim"), Text(_stage(hop, first), style="dim"))
+        page.add((f"  {marks.bar} ", "dim"), text=_stage(hop, first), style="dim")
         if hop.broken:
-            grid.add_row(Text(marks.bad, style="bold red"), Text(_party(hop), style="bold"))
-            grid.add_row("", Text(clean(first.failure.text if first.failure else "", 240), style="red"))
+            page.add((f"  {marks.bad} ", "bold red"), text=_party(hop), style="bold")
+            page.add(("    ", ""), text=clean(first.failure.text if first.failure else "", 240), style="red")
             break
         unsure = "" if hop.visibility is Visibility.SEEN else f"  ({hop.visibility.value})"
-        grid.add_row(Text(marks.good, style="green"), Text.assemble(_party(hop), (unsure, "dim")))
-    return grid
+        page.add((f"  {marks.good} ", "green"), text=_party(hop) + unsure)
 
 
 def _requests(requests: Sequence[Request]) -> str:
@@ -175,19 +177,20 @@ def _seconds(value: float) -> str:
 # -- findings ----------------------------------------------------------------------------------------------------------
 
 
-def _finding(item: Finding, case: Case) -> RenderableType:
-    lines: list[RenderableType] = [
-        _beside(Text(item.severity.value, style=_SEVERITY[item.severity]), Text(clean(item.title), style="bold")),
-        _indented(Text(clean(item.detail, 900))),
-    ]
-    lines += [
-        _indented(_beside(Text(source(piece, case), style="dim"), Text(clean(piece.text, 240), style="dim")))
-        for piece in item.evidence
-    ]
-    if item.remedy.command:
-        lines.append(_command(item.remedy.command))
-    told = f"confidence {item.confidence.value}; trace-go explain {item.id}"
-    return Group(*lines, _indented(Text(told, style="dim"), below=1))
+def _findings(page: _Page, report: Report) -> None:
+    if report.findings:
+        page.head("Findings")
+    for number, item in enumerate(report.findings):
+        if number:
+            page.lines.append(Text())
+        page.add((f"  {item.severity.value} ", _SEVERITY[item.severity]), text=clean(item.title), style="bold")
+        page.add(("    ", ""), text=clean(item.detail, 900))
+        for piece in item.evidence:
+            page.add((f"    {source(piece, report.case)} ", "dim"), text=clean(piece.text, 240), style="dim")
+        if item.remedy.command:
+            page.add(("    $ ", "cyan"), text=clean(item.remedy.command), style="cyan")
+        told = f"confidence {item.confidence.value}; trace-go explain {item.id}"
+        page.add(("    ", ""), text=told, style="dim")
 
 
 def source(piece: Evidence, case: Case) -> str:
@@ -203,17 +206,13 @@ def source(piece: Evidence, case: Case) -> str:
 # -- ledger ------------------------------------------------------------------------------------------------------------
 
 
-def _ledger_title(case: Case) -> str:
-    failures = sum(request.failed for request in case.requests)
-    noun = "row" if len(case.requests) == 1 else "rows"
-    return f"Ledger: {len(case.requests)} {noun}" + (f", {failures} failed" if failures else "")
-
-
-def _ledger(case: Case, *, verbose: bool) -> list[RenderableType]:
+def _ledger(page: _Page, case: Case, *, verbose: bool) -> None:
     if not case.requests:
-        return []
+        return
     failures = [request for request in case.requests if request.failed]
     fine = [request for request in case.requests if not request.failed]
+    noun = "row" if len(case.requests) == 1 else "rows"
+    page.head(f"Ledger: {len(case.requests)} {noun}" + (f", {len(failures)} failed" if failures else ""))
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
     table.add_column("result", overflow="fold", max_width=18)
     table.add_column("handled by", no_wrap=True)
@@ -227,7 +226,7 @@ def _ledger(case: Case, *, verbose: bool) -> list[RenderableType]:
         table.add_row("", "", Text(f"and {len(failures) - len(shown)} more failed requests: -v", style="dim"), "", "")
     for group in [[request] for request in fine] if verbose else _grouped(fine):
         _add_row(table, group, _what(group[0]) if len(group) == 1 else f"{len(group)} × {group[0].artifact.value}")
-    return [table]
+    page.table(table, indent=2)
 
 
 def _add_row(table: Table, group: Sequence[Request], what: str) -> None:
@@ -265,27 +264,28 @@ def _what(request: Request) -> str:
 # -- rest --------------------------------------------------------------------------------------------------------------
 
 
-def _unseen(case: Case) -> list[RenderableType]:
-    return [
-        Text.assemble((f"{item.fact}: ", "bold"), f"{item.visibility.value}; {clean(item.why)}")
-        for item in case.seeing
-        if item.visibility is not Visibility.SEEN
-    ]
+def _unseen(page: _Page, case: Case) -> None:
+    items = [item for item in case.seeing if item.visibility is not Visibility.SEEN]
+    if items:
+        page.head("What this input does not show")
+    for item in items:
+        page.add((f"  {item.fact}: ", "bold"), text=f"{item.visibility.value}; {clean(item.why)}")
 
 
-def _input(report: Report) -> list[str]:
-    lines = []
+def _input(page: _Page, report: Report) -> None:
+    page.head("Input")
     for item in report.case.files:
         text = f"{clean(item.name, 120)}: {item.format}, {item.packets:,} packets, {item.bytes:,} bytes"
         if item.drops:
             text += f", {item.drops:,} dropped by the capturing system"
         if item.truncated_packets:
             text += f", {item.truncated_packets:,} cut short"
-        lines.append(text)
+        page.add(("  ", ""), text=text)
         if item.problem:
-            lines.append(f"  {clean(item.problem)}")
+            page.add(("    ", ""), text=clean(item.problem))
     if report.case.flows:
-        lines.append(f"{len(report.case.flows):,} flows, {len(report.case.lookups):,} DNS lookups")
+        page.add(("  ", ""), text=f"{len(report.case.flows):,} flows, {len(report.case.lookups):,} DNS lookups")
     if report.suppressed:
-        lines.append(f"{report.suppressed} findings not shown (--select, --ignore)")
-    return lines + [clean(note) for note in report.case.account.notes]
+        page.add(("  ", ""), text=f"{report.suppressed} findings not shown (--select, --ignore)")
+    for note in report.case.account.notes:
+        page.add(("  ", ""), text=clean(note))

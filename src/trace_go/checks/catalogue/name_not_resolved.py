@@ -27,8 +27,7 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import shell, target
 from trace_go.checks.framework import Meta, count, failed, finding, reason
-from trace_go.model import evidence
-from trace_go.model.dns import Lookup
+from trace_go.checks.proof import failed_lookups, of_lookup
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
@@ -45,7 +44,7 @@ def find(case: Case) -> Iterator[Finding]:
             by_name[target(request)].append(request)
     for name, requests in by_name.items():
         kind = requests[0].failure.kind if requests[0].failure else ""
-        lookups = [item for item in case.lookups if item.name == name and not item.addresses]
+        lookups = failed_lookups(case, name)
         servers = [f"@{item.resolver}" for item in lookups[:1]]
         yield finding(
             case,
@@ -59,13 +58,5 @@ def find(case: Case) -> Iterator[Finding]:
             ),
             subject=name,
             requests=requests,
-            evidence=[_proof(item) for item in lookups if item.query_packets],
+            evidence=map(of_lookup, lookups),
         )
-
-
-def _proof(lookup: Lookup) -> evidence.Evidence:
-    if lookup.answer_packets:
-        text = f"{lookup.rcode} for {lookup.name} {lookup.type} from {lookup.resolver}"
-        return evidence.packet(lookup.answer_packets[0], text, lookup.file)
-    text = f"query for {lookup.name} {lookup.type} to {lookup.resolver}, never answered"
-    return evidence.packet(lookup.query_packets[0], text, lookup.file)

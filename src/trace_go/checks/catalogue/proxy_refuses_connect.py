@@ -25,7 +25,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from trace_go.checks.command import shell, target
+from trace_go.checks.command import forward_proxy, shell, target
 from trace_go.checks.framework import Meta, count, failed, finding, some
 from trace_go.checks.proof import flow_of
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
@@ -51,7 +51,7 @@ def find(case: Case) -> Iterator[Finding]:
             title=f"The forward proxy {proxy} refuses CONNECT to {some(map(target, requests))}: {answer}",
             detail=f"The answer came from the proxy, not from {target(requests[0])}. "
             f"{count(len(requests), 'request')} failed.",
-            remedy=_remedy(case, proxy, status, requests[0]),
+            remedy=_remedy(case, status, requests[0]),
             subject=f"{proxy}:{status if status.isdigit() else 'refused'}",
             requests=requests,
         )
@@ -66,14 +66,15 @@ def _answer(case: Case, request: Request) -> str:
     return f"{_STATUS_OF_REASON.get(text, '')} {text}".strip()
 
 
-def _remedy(case: Case, proxy: str, status: str, request: Request) -> Remedy:
-    flow = flow_of(case, request)
+def _remedy(case: Case, status: str, request: Request) -> Remedy:
     if status == "407":
-        place = f"{proxy}:{flow.server.port if flow else 'PORT'}"
+        place = forward_proxy(case, request)
         return Remedy(
             text="Give go the proxy's credentials.",
-            command=shell("export HTTPS_PROXY={}", f"http://USER:PASSWORD@{place}"),
+            command=shell("export HTTPS_PROXY={}", f"http://USER:PASSWORD@{place}") if place else None,
         )
     if status == "403":
         return Remedy(text="Ask the proxy's operator to allow this host, or use a mirror that needs no proxy.")
-    return Remedy(text="Ask the proxy's operator: the proxy itself does not reach this host.")
+    if status.startswith("5"):
+        return Remedy(text="Ask the proxy's operator: the proxy itself does not reach this host.")
+    return Remedy(text="Ask the proxy's operator why it refuses this host.")

@@ -24,6 +24,7 @@ References
 from collections.abc import Iterator
 
 from trace_go.checks.framework import Meta, count, failed, finding, reason
+from trace_go.checks.proof import failed_lookups, of_lookup
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
@@ -44,4 +45,5 @@ def find(case: Case) -> Iterator[Finding]:
             ),
             subject=proxy,
             requests=requests,
+            evidence=map(of_lookup, failed_lookups(case, proxy)),
         )
