@@ -3,6 +3,7 @@
 captures/checks/ID/case.toml tells what they are; scripts/check_captures.py makes them.
 """
 
+import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from scapy.layers.inet import TCP, UDP
+from scapy.utils import rdpcap
 
 from trace_go.cli.main import main
 from trace_go.report.v1 import Finding, Report
@@ -22,17 +25,30 @@ RUNS = ("fires", "silent", "regression")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """A packet that a finding names, as scapy reads it."""
+
+    text: str
+    """what the finding says of it"""
+    flags: str
+    """of TCP, as `SA`; empty for UDP"""
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One bundle of a check, as `trace-go read` reports it: whole, its packets alone, and go's own account alone."""
 
     check: str
+    path: Path
     whole: Report
     packets: Report
     account: Report
 
     @property
     def found(self) -> list[Finding]:
-        return of(self.check, self.whole)
+        """What the check says in any of the three reports."""
+        return [item for report in (self.whole, self.packets, self.account) for item in of(self.check, report)]
 
     @property
     def only(self) -> Finding:
@@ -55,6 +71,23 @@ class Run:
         lines = self.packets.capture.visibility
         return {line.fact: line.why for line in lines if line.visibility == "not observable"}
 
+    def frames(self, finding: Finding) -> list[Frame]:
+        """The packets that prove a finding, read by scapy from the capture."""
+        pieces = [piece for piece in finding.evidence if piece.packet]
+        return [_frame(_packets(self.path)[(piece.packet or 0) - 1], piece.text) for piece in pieces]
+
+
+def _frame(packet: Any, text: str) -> Frame:
+    layer = packet[TCP] if TCP in packet else packet[UDP]
+    flags = str(layer.flags) if TCP in packet else ""
+    return Frame(text=text, flags=flags, payload=bytes(layer.payload))
+
+
+@cache
+def _packets(path: Path) -> list[Any]:
+    with zipfile.ZipFile(path) as bundle:
+        return list(rdpcap(io.BytesIO(bundle.read("capture.pcapng"))))
+
 
 def of(check: str, report: Report) -> list[Finding]:
     return [finding for finding in report.findings if finding.id == check]
@@ -67,11 +100,6 @@ def checks_of(report: Report) -> set[str]:
 def kinds(finding: Finding) -> set[str]:
     """`packet`, `log`, … of its evidence."""
     return {piece.kind for piece in finding.evidence}
-
-
-def packets(finding: Finding) -> list[tuple[int, str]]:
-    """Numbers of the packets that prove a finding, and what they show."""
-    return [(piece.packet, piece.text) for piece in finding.evidence if piece.packet]
 
 
 def _only(check: str, report: Report) -> Finding:
@@ -121,8 +149,9 @@ def _fixture(name: str) -> Callable[..., Any]:
     @pytest.fixture(name=name)
     def run(request: pytest.FixtureRequest) -> Run:
         check = request.path.stem.removeprefix("test_").replace("_", "-")
-        whole, packets, account = read(CAPTURES / check / f"{name}.zip")
-        return Run(check=check, whole=whole, packets=packets, account=account)
+        path = CAPTURES / check / f"{name}.zip"
+        whole, packets, account = read(path)
+        return Run(check=check, path=path, whole=whole, packets=packets, account=account)
 
     return run
 

@@ -15,8 +15,21 @@ from trace_go.model.report import CaptureFile
 from trace_go.pipeline import Observed, Source, observe
 
 FOLDER = Path(os.environ.get("TRACE_GO_CORPORA", Path(__file__).parents[2].parent / "shared" / "corpora"))
-EXPLAINED: dict[str, str] = {}
+EXPLAINED = {
+    "DNS-OARC__dnscap/src/test/dns.pcap.xz": "xz is not read yet",
+    "DNS-OARC__dnscap/src/test/dns.pcap.lz4": "lz4 is not read yet",
+    "DNS-OARC__dnscap/src/test/dns.pcap.zst": "zstd is not read yet",
+    "DNS-OARC__dnsjit/src/test/dns.pcap.zst": "zstd is not read yet",
+    "DNS-OARC__dnscap/src/test/sll2.pcap": "the name is `,` and a backslash, of which tshark shows the comma",
+    "ntop__nDPI/tests/cfgs/default/pcap/ookla.pcap": "TLS on port 8080, which tshark takes for HTTP",
+    "zeek__zeek/testing/btest/Traces/communityid/icmp6.pcap": "the query stands in an ICMP error that quotes it",
+    "zeek__zeek/testing/btest/Traces/dns/dynamic-update.pcap": "an update (opcode 5) asks for no name",
+    "zeek__zeek/testing/btest/Traces/dns/dns_notify2.pcap": "a notification (opcode 4) asks for no name",
+    "zeek__zeek/testing/btest/Traces/quic/vector-max-size-crash.pcap": "not DNS: a label of no known type",
+}
 """files whose expected facts are wrong or out of scope, with the reason"""
+ROOT_NAME = "<root>"
+"""how the expected answers call the root of the name space"""
 
 
 def plain() -> list[dict[str, Any]]:
@@ -48,5 +61,5 @@ def test_facts_equal_the_expected(row: dict[str, Any]) -> None:
     hellos = [flow.tls.hello for flow in seen.traffic.flows if flow.tls and flow.tls.hello]
     assert {hello.sni for hello in hellos if hello.sni} == set(row.get("sni", ()))
     assert {flow.tunnel.authority for flow in seen.traffic.flows if flow.tunnel} == set(row.get("connect", ()))
-    asked = {name.lower().rstrip(".") for name in row.get("dns_qnames", ())}
+    asked = {"" if name == ROOT_NAME else name.lower().rstrip(".") for name in row.get("dns_qnames", ())}
     assert {lookup.name.rstrip(".") for lookup in seen.traffic.lookups} == asked

@@ -29,10 +29,14 @@ def reply(
     truncated: bool = False,
     question: bool = True,
 ) -> bytes:
-    records = [encoded(name) + struct.pack("!HHIH", CNAME, 1, 60, len(encoded(alias))) + encoded(alias)] if alias else []
+    records = (
+        [encoded(name) + struct.pack("!HHIH", CNAME, 1, 60, len(encoded(alias))) + encoded(alias)] if alias else []
+    )
     for address in addresses:
         packed = ip_address(address).packed
-        records.append(encoded(name) + struct.pack("!HHIH", A if len(packed) == 4 else AAAA, 1, 60, len(packed)) + packed)
+        records.append(
+            encoded(name) + struct.pack("!HHIH", A if len(packed) == 4 else AAAA, 1, 60, len(packed)) + packed
+        )
     flags = 0x8180 | rcode | (0x0200 if truncated else 0)
     head = struct.pack("!HHHHHH", number, flags, int(question), len(records), 0, 0)
     return head + (encoded(name) + struct.pack("!HH", kind, 1) if question else b"") + b"".join(records)

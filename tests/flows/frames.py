@@ -39,7 +39,9 @@ class Frame:
 def tcp(
     sport: int, dport: int, payload: bytes = b"", *, seq: int = 0, ack: int = 0, flags: int = ACK, options: bytes = b""
 ) -> bytes:
-    head = struct.pack("!HHIIBBHHH", sport, dport, seq % 2**32, ack % 2**32, (5 + len(options) // 4) << 4, flags, 64, 0, 0)
+    head = struct.pack(
+        "!HHIIBBHHH", sport, dport, seq % 2**32, ack % 2**32, (5 + len(options) // 4) << 4, flags, 64, 0, 0
+    )
     return head + options + payload
 
 
@@ -71,7 +73,10 @@ def ip(
         head = struct.pack("!BBHHHBBH", 0x45 + len(options) // 4, 0, size, 7, fragment, ttl, protocol, 0)
         return head + source + target + options + payload
     kinds = [kind for kind, _ in extensions] + [protocol]
-    body = b"".join(bytes([after]) + header[1:] for after, (_, header) in zip(kinds[1:], extensions, strict=True)) + payload
+    body = (
+        b"".join(bytes([after]) + header[1:] for after, (_, header) in zip(kinds[1:], extensions, strict=True))
+        + payload
+    )
     size = len(body) if total is None else total
     return struct.pack("!IHBB", 6 << 28, size, kinds[0], ttl) + source + target + body
 

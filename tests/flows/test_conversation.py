@@ -1,7 +1,8 @@
-"""Streams put back in order, and what they speak: clear HTTP, CONNECT with TLS inside, DNS over TCP, and the unknown."""
+"""Streams put back in order, and what they speak: clear HTTP, CONNECT with TLS inside, and the unknown."""
 
 from itertools import groupby
 from random import Random
+from ssl import TLSVersion
 
 import pytest
 from hypothesis import given
@@ -9,12 +10,12 @@ from hypothesis import strategies as st
 
 from flows.frames import ACK, SYN, Frame, Talk, later, traffic
 from flows.tls_talks import CHANGE, FLIGHT13, TLS12, TLS13, answer13, encrypted, handshake, hello
-from trace_go.flows.conversation import END, MAX_PENDING, MAX_PIECES, Conversation, Side
+from trace_go.flows.conversation import END, MAX_PENDING, MAX_PIECES, MAX_PREAMBLE, Conversation, Side
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.tls import TlsState
 from wire.tls_samples import NAME
 
-ENDS = {"client": ("10.0.0.2", 40001), "server": ("192.0.2.80", 80)}
+ENDS = (("10.0.0.2", 40001), ("192.0.2.80", 80))
 
 
 def flow_of(talk: Talk, wait_s: float = 5) -> Flow:
@@ -107,7 +108,7 @@ def test_a_cut_segment_ends_its_side() -> None:
 
 
 def exchange_talk(isn: int = 1000) -> Talk:
-    talk = Talk(**ENDS, isn=(isn, isn)).open()
+    talk = Talk(*ENDS, isn=(isn, isn)).open()
     talk.up(get("/a/@v/list"), 20).down(answer(200, "OK", b"v1.0.0\n"), 20)
     return talk.up(get("/b/@v/list"), 20).down(answer(404, "Not Found", b"not found"), 20)
 
@@ -143,7 +144,7 @@ def test_without_the_handshake() -> None:
 
 def test_syn_with_data() -> None:
     """TCP Fast Open (RFC 7413)."""
-    talk = Talk(**ENDS)
+    talk = Talk(*ENDS)
     talk.send(0, get("/a/@v/list"), SYN)
     talk.send(1, flags=SYN | ACK)
     talk.send(0)
@@ -187,9 +188,13 @@ def test_a_missing_segment_leaves_the_request_open_and_the_flow_partial() -> Non
 
 
 def test_an_exchange_in_full() -> None:
-    talk = Talk(**ENDS).open()
+    talk = Talk(*ENDS).open()
     talk.up(get("/x/@v/v1.zip?token=abc", "User-Agent: go", "Referer: http://u:secret@a/", "Authorization: Basic x"))
-    talk.down(answer(302, "Found", b"", "Location: https://cdn.example/z?X-Amz-Signature=abc", "Server: nginx", "Via: 1.1 box"))
+    talk.down(
+        answer(
+            302, "Found", b"", "Location: https://cdn.example/z?X-Amz-Signature=abc", "Server: nginx", "Via: 1.1 box"
+        )
+    )
     talk.close()
     flow = flow_of(talk)
     (one,) = flow.exchanges
@@ -206,7 +211,7 @@ def test_an_exchange_in_full() -> None:
 
 
 def test_absolute_form() -> None:
-    talk = Talk(**ENDS).open()
+    talk = Talk(*ENDS).open()
     for target in ("http://u:p@mirror.example:8080/a", "http://mirror.example", "/?u=http://x/y"):
         talk.up(get(target, host="other")).down(answer(200, "OK"))
     one, two, three = flow_of(talk).exchanges
@@ -219,7 +224,7 @@ def test_absolute_form() -> None:
 @pytest.mark.parametrize("size", [0, 1, 3_000_000])
 @pytest.mark.parametrize("batch", [(), (20,), (500, 500)])
 def test_bodies_are_skipped(size: int, batch: tuple[int, ...]) -> None:
-    talk = Talk(**ENDS).open()
+    talk = Talk(*ENDS).open()
     for path in ("/a", "/b", "/c"):
         talk.up(get(path)).down(answer(200, "OK", b"HTTP/1.1 500 no\r\n\r\n"[: size % 20] + bytes(size)), 1448)
     (flow,) = traffic(talk.frames, *batch).flows
@@ -228,7 +233,7 @@ def test_bodies_are_skipped(size: int, batch: tuple[int, ...]) -> None:
 
 
 def test_losses_within_a_body_do_not_matter() -> None:
-    talk = Talk(**ENDS).open().up(get("/a")).down(answer(200, "OK", bytes(100_000)))
+    talk = Talk(*ENDS).open().up(get("/a")).down(answer(200, "OK", bytes(100_000)))
     del talk.frames[10:30]
     talk.up(get("/b")).down(answer(404, "Not Found"))
     assert [one.status for one in flow_of(talk).exchanges] == [200, 404]
@@ -238,7 +243,7 @@ def test_losses_within_a_body_do_not_matter() -> None:
 
 def test_segments_out_of_order_around_a_body() -> None:
     two = answer(200, "OK", bytes(10_000)) + answer(201, "Created", bytes(3000)) + answer(202, "Accepted")
-    talk = Talk(**ENDS).open().up(get("/a") + get("/b") + get("/c")).down(two, 1000)
+    talk = Talk(*ENDS).open().up(get("/a") + get("/b") + get("/c")).down(two, 1000)
     start, down = talk.frames[:4], talk.frames[4:]
     for order in (down[::-1], down[1::2] + down[::2], down[1:] + down[:1], down[-1:] + down[:-1]):
         assert [status for _, status in statuses([*start, *order])] == [200, 201, 202]
@@ -246,7 +251,7 @@ def test_segments_out_of_order_around_a_body() -> None:
 
 def test_a_body_until_the_connection_closes() -> None:
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
-    talk = Talk(**ENDS).open().up(get("/a")).down(head + bytes(5_000_000), 60_000).close(1)
+    talk = Talk(*ENDS).open().up(get("/a")).down(head + bytes(5_000_000), 60_000).close(1)
     flow = traffic(talk.frames, 5, 20, 20).flows[0]
     assert ([one.status for one in flow.exchanges], [one.body_bytes for one in flow.exchanges]) == ([200], [-1])
 
@@ -254,42 +259,44 @@ def test_a_body_until_the_connection_closes() -> None:
 @pytest.mark.parametrize("length", [2**63 - 1, 2**64, 10**30])
 def test_a_body_of_absurd_length(length: int) -> None:
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode()
-    talk = Talk(**ENDS).open().up(get("/a")).down(head + bytes(5000))
+    talk = Talk(*ENDS).open().up(get("/a")).down(head + bytes(5000))
     assert [one.status for one in traffic(talk.frames, 5, 1).flows[0].exchanges] == [200]
 
 
 def test_interim_answers_and_upgrades() -> None:
-    talk = Talk(**ENDS).open().up(get("/a")).down(b"HTTP/1.1 100 Continue\r\n\r\n" + answer(200, "OK"))
-    talk.up(get("/ws", "Upgrade: websocket")).down(b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x82\x05hello").up(b"\x82\x85....")
+    talk = Talk(*ENDS).open().up(get("/a")).down(b"HTTP/1.1 100 Continue\r\n\r\n" + answer(200, "OK"))
+    talk.up(get("/ws", "Upgrade: websocket")).down(b"HTTP/1.1 101 Switching Protocols\r\n\r\n\x82\x05hello").up(
+        b"\x82\x85...."
+    )
     assert [one.status for one in flow_of(talk).exchanges] == [200, 101]
 
 
 def test_pipelined_requests_are_answered_in_order() -> None:
-    talk = Talk(**ENDS).open().up(get("/a") + get("/b") + get("/c")).down(answer(200, "OK") + answer(404, "No"))
+    talk = Talk(*ENDS).open().up(get("/a") + get("/b") + get("/c")).down(answer(200, "OK") + answer(404, "No"))
     assert [(one.url[-2:], one.status) for one in flow_of(talk).exchanges] == [("/a", 200), ("/b", 404), ("/c", None)]
 
 
 def test_no_answer_to_a_request() -> None:
-    talk = Talk(**ENDS).open().up(get("/a"))
+    talk = Talk(*ENDS).open().up(get("/a"))
     assert flow_of(talk).outcome is Outcome.SILENT
     assert flow_of(talk, 0.1).outcome is Outcome.OPEN
-    assert flow_of(Talk(**ENDS).open().up(get("/a")).fin(1)).outcome is Outcome.CLOSED_IN_HANDSHAKE
-    assert flow_of(Talk(**ENDS).open().up(get("/a")).reset(1)).outcome is Outcome.RESET
+    assert flow_of(Talk(*ENDS).open().up(get("/a")).fin(1)).outcome is Outcome.CLOSED_IN_HANDSHAKE
+    assert flow_of(Talk(*ENDS).open().up(get("/a")).reset(1)).outcome is Outcome.RESET
 
 
 def test_the_client_is_found_by_what_it_says() -> None:
     """No SYN, both ports high, and the answer or the lower port comes first."""
-    ends = {"client": ("10.0.0.2", 8080), "server": ("10.0.0.3", 50_000)}
-    answers_first = Talk(**ends).down(answer(200, "OK")).up(get("/a")).down(answer(404, "No"))
-    asks_first = Talk(**ends).up(get("/a")).down(answer(404, "No"))
+    ends = (("10.0.0.2", 8080), ("10.0.0.3", 50_000))
+    answers_first = Talk(*ends).down(answer(200, "OK")).up(get("/a")).down(answer(404, "No"))
+    asks_first = Talk(*ends).up(get("/a")).down(answer(404, "No"))
     for talk in (answers_first, asks_first):
         flow = flow_of(talk)
         assert (flow.client.ip, flow.server.ip) == ("10.0.0.2", "10.0.0.3")
         assert [one.status for one in flow.exchanges][-1] == 404
-    low = {"client": ("10.0.0.2", 443), "server": ("10.0.0.3", 50_000)}
+    low = (("10.0.0.2", 443), ("10.0.0.3", 50_000))
     for talk in (
-        Talk(**low).up(hello()).down(answer13() + FLIGHT13),
-        Talk(**ends).down(answer13() + FLIGHT13).up(CHANGE + encrypted(53)),
+        Talk(*low).up(hello()).down(answer13() + FLIGHT13),
+        Talk(*ends).down(answer13() + FLIGHT13).up(CHANGE + encrypted(53)),
     ):
         flow = flow_of(talk)
         assert (flow.client.ip, flow.bytes_up > 0, flow.bytes_down > 0) == ("10.0.0.2", True, True)
@@ -299,25 +306,31 @@ def test_the_client_is_found_by_what_it_says() -> None:
 
 # -- CONNECT -----------------------------------------------------------------------------------------------------------
 
-CONNECT = b"CONNECT proxy.golang.org:443 HTTP/1.1\r\nHost: proxy.golang.org:443\r\nUser-Agent: Go-http-client/1.1\r\n\r\n"
+CONNECT = (
+    b"CONNECT proxy.golang.org:443 HTTP/1.1\r\nHost: proxy.golang.org:443\r\nUser-Agent: Go-http-client/1.1\r\n\r\n"
+)
 WITH_PASSWORD = CONNECT.replace(b"\r\n\r\n", b"\r\nProxy-Authorization: Basic eDp5\r\n\r\n")
 GRANTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 DENIED = answer(407, "Proxy Authentication Required", b"log in", "Proxy-Authenticate: Basic")
-PROXY = {"client": ("10.0.0.2", 40001), "server": ("10.0.0.9", 3128)}
+PROXY = (("10.0.0.2", 40001), ("10.0.0.9", 3128))
 
 
 def tunnelled(*turns: tuple[int, bytes], before: bytes = CONNECT, granted: bytes = GRANTED) -> Talk:
-    talk = Talk(**PROXY).open().up(before).down(granted)
+    talk = Talk(*PROXY).open().up(before).down(granted)
     for side, data in turns:
         talk.say(side, data)
     return talk
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
-def test_tls_inside_a_tunnel(version: object) -> None:
-    flow = flow_of(tunnelled(*handshake(version)).close())  # type: ignore[arg-type]
+def test_tls_inside_a_tunnel(version: TLSVersion) -> None:
+    flow = flow_of(tunnelled(*handshake(version)).close())
     assert flow.tunnel is not None
-    assert (flow.tunnel.authority, flow.tunnel.status, flow.tunnel.reason) == ("proxy.golang.org:443", 200, "Connection established")
+    assert (flow.tunnel.authority, flow.tunnel.status, flow.tunnel.reason) == (
+        "proxy.golang.org:443",
+        200,
+        "Connection established",
+    )
     assert (flow.tunnel.request_packet, flow.tunnel.response_packet) == (4, 5)
     assert (flow.tunnel.user_agent, flow.tunnel.has_credentials) == ("Go-http-client/1.1", False)
     assert flow.tls is not None
@@ -328,7 +341,7 @@ def test_tls_inside_a_tunnel(version: object) -> None:
 
 def test_tls_in_the_segments_of_connect_and_its_answer() -> None:
     up, down, *rest = handshake(TLS13)
-    talk = Talk(**PROXY).open().up(CONNECT + up[1]).down(GRANTED + down[1])
+    talk = Talk(*PROXY).open().up(CONNECT + up[1]).down(GRANTED + down[1])
     for side, data in rest:
         talk.say(side, data)
     flow = flow_of(talk)
@@ -341,7 +354,7 @@ def test_tls_in_the_segments_of_connect_and_its_answer() -> None:
 
 def test_a_hello_that_does_not_wait_for_the_answer() -> None:
     up, *rest = handshake(TLS13)
-    talk = Talk(**PROXY).open().up(CONNECT).up(up[1]).down(GRANTED)
+    talk = Talk(*PROXY).open().up(CONNECT).up(up[1]).down(GRANTED)
     for side, data in rest:
         talk.say(side, data)
     flow = flow_of(talk)
@@ -351,7 +364,7 @@ def test_a_hello_that_does_not_wait_for_the_answer() -> None:
 
 
 def test_every_byte_alone() -> None:
-    talk = Talk(**PROXY).open().up(CONNECT, 1).down(GRANTED, 1)
+    talk = Talk(*PROXY).open().up(CONNECT, 1).down(GRANTED, 1)
     for side, data in handshake(TLS13):
         talk.say(side, data, 1)
     flow = flow_of(talk)
@@ -361,14 +374,14 @@ def test_every_byte_alone() -> None:
 
 @pytest.mark.parametrize("status", [403, 407, 502, 503])
 def test_connect_refused(status: int) -> None:
-    talk = Talk(**PROXY).open().up(CONNECT).down(answer(status, "No", b"<html>")).close(1)
+    talk = Talk(*PROXY).open().up(CONNECT).down(answer(status, "No", b"<html>")).close(1)
     flow = flow_of(talk)
     assert flow.tunnel is not None
     assert (flow.outcome, flow.tunnel.status, flow.tls, flow.exchanges) == (Outcome.TUNNEL_REFUSED, status, None, ())
 
 
 def test_a_second_connect_with_credentials() -> None:
-    talk = Talk(**PROXY).open().up(CONNECT).down(DENIED).up(WITH_PASSWORD).down(GRANTED)
+    talk = Talk(*PROXY).open().up(CONNECT).down(DENIED).up(WITH_PASSWORD).down(GRANTED)
     for side, data in handshake(TLS13):
         talk.say(side, data)
     flow = flow_of(talk.close())
@@ -379,9 +392,9 @@ def test_a_second_connect_with_credentials() -> None:
 
 
 def test_connect_without_an_answer() -> None:
-    assert flow_of(Talk(**PROXY).open().up(CONNECT)).outcome is Outcome.SILENT
-    assert flow_of(Talk(**PROXY).open().up(CONNECT).fin(1)).outcome is Outcome.CLOSED_IN_HANDSHAKE
-    flow = flow_of(Talk(**PROXY).open().up(CONNECT).reset(1))
+    assert flow_of(Talk(*PROXY).open().up(CONNECT)).outcome is Outcome.SILENT
+    assert flow_of(Talk(*PROXY).open().up(CONNECT).fin(1)).outcome is Outcome.CLOSED_IN_HANDSHAKE
+    flow = flow_of(Talk(*PROXY).open().up(CONNECT).reset(1))
     assert flow.tunnel is not None
     assert (flow.outcome, flow.tunnel.status, flow.tunnel.response_packet) == (Outcome.RESET, None, 0)
 
@@ -400,7 +413,7 @@ def test_silence_inside_a_tunnel() -> None:
 
 
 def test_connect_after_other_requests() -> None:
-    talk = Talk(**PROXY).open().up(get("http://a.example/")).down(answer(200, "OK", b"x")).up(CONNECT).down(GRANTED)
+    talk = Talk(*PROXY).open().up(get("http://a.example/")).down(answer(200, "OK", b"x")).up(CONNECT).down(GRANTED)
     for side, data in handshake(TLS13):
         talk.say(side, data)
     flow = flow_of(talk)
@@ -411,11 +424,51 @@ def test_connect_after_other_requests() -> None:
 # -- other protocols ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("first", [b"SSH-2.0-Go\r\n", bytes(64), b"\xff" * 20, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"220 mail.example ESMTP\r\n"])
-def test_unknown_protocols_close_early(first: bytes) -> None:
+UNKNOWN = [
+    b"SSH-2.0-Go\r\n",
+    bytes(64),
+    b"\xff" * 20,
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"220 mail.example ESMTP\r\n",
+]
+
+
+@pytest.mark.parametrize("first", UNKNOWN)
+def test_unknown_protocols_are_given_up(first: bytes) -> None:
     talk = Conversation(0)
     talk.segment(0, 0, first, len(first), 1, 1)
-    assert (talk.sides[0].open, talk.protocol) == (False, "ssh" if first.startswith(b"SSH") else "")
+    assert talk.protocol == ("ssh" if first.startswith(b"SSH") else "")
+    for at in range(len(first), MAX_PREAMBLE + 2000, 1000):
+        talk.segment(0, at, bytes(1000), 1000, 1, 1)
+        assert len(talk.sides[0].buffer) < 10
+    assert not talk.sides[0].open
+
+
+@pytest.mark.parametrize("size", [1, 7, 1400])
+@pytest.mark.parametrize(
+    "preamble",
+    [
+        [(1, b"220 mail.example ESMTP\r\n"), (0, b"STARTTLS\r\n"), (1, b"220 go ahead\r\n")],
+        [(0, bytes.fromhex("0000000804d2162f")), (1, b"S")],
+        [(0, b"PROXY TCP4 10.1.1.1 10.2.2.2 5217 443\r\n")],
+        [(0, b"\5\1\0"), (1, b"\5\0"), (0, b"\5\1\0\3\7example\1\xbb"), (1, b"\5\0\0\1" + bytes(6))],
+    ],
+    ids=["smtp", "postgres", "proxy header", "socks"],
+)
+def test_tls_behind_another_protocol(preamble: list[tuple[int, bytes]], size: int) -> None:
+    talk = Talk().open()
+    for side, data in [*preamble, *handshake(TLS12)]:
+        talk.say(side, data, size)
+    flow = flow_of(talk.close())
+    assert flow.tls is not None
+    assert flow.tls.hello is not None
+    assert (flow.protocol, flow.outcome, flow.tls.state, flow.tls.hello.sni) == (
+        "tls",
+        Outcome.OK,
+        TlsState.ESTABLISHED,
+        NAME,
+    )
+    assert len(flow.tls.chain) == 1
 
 
 def test_an_unknown_protocol_is_ok_when_it_ends_well() -> None:
@@ -437,7 +490,9 @@ def test_hostile_bytes_never_escape(parts: list[tuple[int, bytes]], is_dns: bool
 STARTS = [get("/a"), answer(200, "OK"), CONNECT, GRANTED, hello(), answer13(), encrypted(30), CHANGE, b"\0\x1d\0\1\1\0"]
 
 
-@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from(STARTS), st.binary(max_size=9)), max_size=8), st.booleans())
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from(STARTS), st.binary(max_size=9)), max_size=8), st.booleans()
+)
 def test_protocols_in_any_order_never_escape(parts: list[tuple[int, bytes, bytes]], is_dns: bool) -> None:
     talk = Talk(server=("192.0.2.53", 53 if is_dns else 443)).open()
     for side, start, noise in parts:

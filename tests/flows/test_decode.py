@@ -128,8 +128,7 @@ def slow_link(data: bytes, linktype: int) -> tuple[int, int] | None:
     if linktype in (RAW, 12, 14, 228, 229):
         return (0, data[0] >> 4) if data[0] >> 4 in (4, 6) else None
     if linktype in (NULL, LOOP):
-        family = data[0] | data[3]
-        return (4, 4) if family == 2 else (4, 6) if family in (10, 24, 28, 30) else None
+        return (4, data[4] >> 4) if data[4:] and data[4] >> 4 in (4, 6) else None
     layout = {ETHERNET: (12, 14), SLL: (14, 16), SLL2: (0, 20)}.get(linktype)
     if layout is None or len(data) < layout[1]:
         return None
@@ -147,11 +146,18 @@ def slow_link(data: bytes, linktype: int) -> tuple[int, int] | None:
 ports, numbers = st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF)
 payloads = st.binary(max_size=60)
 words = st.integers(0, 10).map(lambda count: b"\1" * 4 * count)
-options8 = st.tuples(st.just(0) | st.just(43) | st.just(60), st.integers(0, 2).map(lambda n: bytes([0, n]) + bytes(8 * n + 6)))
+options8 = st.tuples(
+    st.just(0) | st.just(43) | st.just(60), st.integers(0, 2).map(lambda n: bytes([0, n]) + bytes(8 * n + 6))
+)
 authentication = st.tuples(st.just(51), st.integers(1, 4).map(lambda n: bytes([0, n]) + bytes(4 * n + 6)))
-fragments = st.tuples(st.just(44), st.sampled_from([0, 1, 8, 0x100]).map(lambda at: b"\0\0" + at.to_bytes(2, "big") + bytes(4)))
+fragments = st.tuples(
+    st.just(44), st.sampled_from([0, 1, 8, 0x100]).map(lambda at: b"\0\0" + at.to_bytes(2, "big") + bytes(4))
+)
 transports = st.one_of(
-    st.tuples(st.just(TCP), st.builds(tcp, ports, ports, payloads, seq=numbers, ack=numbers, flags=st.integers(0, 255), options=words)),
+    st.tuples(
+        st.just(TCP),
+        st.builds(tcp, ports, ports, payloads, seq=numbers, ack=numbers, flags=st.integers(0, 255), options=words),
+    ),
     st.tuples(st.just(UDP), st.builds(udp, ports, ports, payloads)),
     st.tuples(st.sampled_from([ICMP, ICMPV6]), st.builds(icmp, st.integers(0, 255), st.integers(0, 255), payloads)),
     st.tuples(st.sampled_from([2, 47, 50, 132]), payloads),
@@ -166,7 +172,8 @@ def frames(draw: st.DrawFn) -> Frame:
     if draw(st.booleans()):
         packet = ip(
             draw(v4), draw(v4), protocol, body,
-            ttl=draw(st.integers(0, 255)), options=draw(words), total=total, fragment=draw(st.sampled_from([0, 0, 0x4000, 0x2000, 7])),
+            ttl=draw(st.integers(0, 255)), options=draw(words), total=total,
+            fragment=draw(st.sampled_from([0, 0, 0x4000, 0x2000, 7])),
         )  # fmt: skip
     else:
         extensions = draw(st.lists(options8 | authentication | fragments, max_size=3))
@@ -195,7 +202,11 @@ def test_batches_make_no_difference(sample: list[Frame], sizes: list[int]) -> No
     assert decoded(sample, *sizes) == decoded(sample)
 
 
-@given(st.lists(st.tuples(st.binary(max_size=90), st.sampled_from([*range(-1, 15), 101, 108, 113, 228, 229, 276])), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.binary(max_size=90), st.sampled_from([*range(-1, 15), 101, 108, 113, 228, 229, 276])), max_size=20
+    )
+)
 def test_random_bytes(sample: list[tuple[bytes, int]]) -> None:
     made = [Frame(data, linktype=linktype) for data, linktype in sample]
     assert decoded(made) == slow(made)
@@ -211,16 +222,28 @@ V6 = ip("2001:db8::", "2001:db8::100", TCP, BODY, ttl=61)
 @pytest.mark.parametrize("packet", [V4, V6], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize(
     ("linktype", "tags"),
-    [(ETHERNET, ()), (ETHERNET, (0x8100,)), (ETHERNET, (0x88A8, 0x8100)), (SLL, ()), (SLL, (0x8100,)), (SLL2, ()), (NULL, ()), (LOOP, ()), (RAW, ())],
-)  # fmt: skip
+    [
+        (ETHERNET, ()),
+        (ETHERNET, (0x8100,)),
+        (ETHERNET, (0x88A8, 0x8100)),
+        (SLL, ()),
+        (SLL, (0x8100,)),
+        (SLL2, ()),
+        (NULL, ()),
+        (LOOP, ()),
+        (RAW, ()),
+    ],
+)
 def test_links(packet: bytes, linktype: int, tags: tuple[int, ...]) -> None:
     (seen,) = decoded([Frame(link(packet, linktype, tags=tags), linktype=linktype)])
     assert (seen.sport, seen.dport, seen.seq, seen.ack, seen.flags) == (40001, 443, 7, 9, SYN | ACK)
     assert (seen.payload, seen.length, seen.ttl) == (b"payload", 7, 61)
 
 
-def test_null_family_of_a_big_endian_host() -> None:
-    (seen,) = decoded([Frame(b"\0\0\0\x02" + V4, linktype=NULL)])
+@pytest.mark.parametrize("family", ["00000002", "02000000", "0f000800"])
+def test_null_families(family: str) -> None:
+    """Of a big-endian host, of a little-endian one, and an odd one seen in the wild."""
+    (seen,) = decoded([Frame(bytes.fromhex(family) + V4, linktype=NULL)])
     assert seen.payload == b"payload"
 
 
@@ -289,7 +312,10 @@ def test_scapy_agrees() -> None:
     assert [one.number for one in seen] == list(range(1, len(made) + 1))
     for one, packet in zip(seen, made, strict=True):
         whole = packet.__class__(bytes(packet))
-        network, transport = whole[inet.IP if inet.IP in whole else inet6.IPv6], whole[inet.TCP if inet.TCP in whole else inet.UDP]
+        network, transport = (
+            whole[inet.IP if inet.IP in whole else inet6.IPv6],
+            whole[inet.TCP if inet.TCP in whole else inet.UDP],
+        )
         assert (one.sport, one.dport, one.ttl) == (transport.sport, transport.dport, 33)
         assert (one.src, one.payload) == (network.src, payload)
         if inet.TCP in whole:

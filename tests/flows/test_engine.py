@@ -10,7 +10,19 @@ from msgspec.structs import replace
 
 from flows.dns_talks import asked, framed, query, reply, told
 from flows.frames import ICMP, START_NS, SYN, UDP, Frame, Talk, batches, engine_of, icmp, ip, later, link, traffic, udp
-from flows.tls_talks import CERTIFICATE, CHANGE, FLIGHT13, TLS12, TLS13, alert, answer12, answer13, encrypted, handshake, hello
+from flows.tls_talks import (
+    CERTIFICATE,
+    CHANGE,
+    FLIGHT13,
+    TLS12,
+    TLS13,
+    alert,
+    answer12,
+    answer13,
+    encrypted,
+    handshake,
+    hello,
+)
 from trace_go.flows import engine as engine_module
 from trace_go.flows.engine import Engine
 from trace_go.model.flow import Outcome
@@ -50,7 +62,9 @@ SCRIPTS: list[Callable[[Talk], Talk]] = [
     lambda talk: talk.open().up(GET).down(body(9000)).up(GET).down(body(3, 404)).up(GET).close(),
     lambda talk: spoken(talk.open().up(CONNECT).down(b"HTTP/1.1 200 OK\r\n\r\n"), handshake(TLS13), 900).close(),
     lambda talk: talk.open().up(CONNECT).down(body(7, 407)).close(1),
-    lambda talk: talk.open().up(framed(query(5, "a.example")), 9).down(framed(reply(5, "a.example", ["192.0.2.5"])), 11),
+    lambda talk: (
+        talk.open().up(framed(query(5, "a.example")), 9).down(framed(reply(5, "a.example", ["192.0.2.5"])), 11)
+    ),
     lambda talk: talk.open().down(b"SSH-2.0-x\r\n").up(b"SSH-2.0-y\r\n").close(),
     lambda talk: talk.open().up(bytes(5000)).down(bytes(5000)),
     lambda talk: spoken(talk, handshake(TLS12), 1400),
@@ -62,7 +76,7 @@ SCRIPTS: list[Callable[[Talk], Talk]] = [
 
 @st.composite
 def captures(draw: st.DrawFn) -> list[Frame]:
-    """Several conversations mixed, each shuffled a little, with repetitions, losses and cuts, among lookups and errors."""
+    """Conversations mixed, each shuffled a little, with repetitions, losses and cuts, among lookups and errors."""
     random = Random(draw(st.integers(0, 2**32)))
     mixed: list[tuple[float, Frame]] = []
     for number, script in enumerate(draw(st.lists(st.sampled_from(SCRIPTS), min_size=1, max_size=5))):
@@ -72,7 +86,12 @@ def captures(draw: st.DrawFn) -> list[Frame]:
         disorder, losses, repeats, cuts = (random.choice([0, 0, share]) for share in (3, 0.05, 0.1, 0.05))
         for at, frame in enumerate(talk.frames):
             if random.random() >= losses:
-                mixed.append((at + random.random() * disorder, frame.cut(random.randrange(14, 200)) if random.random() < cuts else frame))
+                mixed.append(
+                    (
+                        at + random.random() * disorder,
+                        frame.cut(random.randrange(14, 200)) if random.random() < cuts else frame,
+                    )
+                )
             if random.random() < repeats:
                 mixed.append((at + random.random() * 9, frame))
         if random.random() < 0.3:
@@ -80,7 +99,9 @@ def captures(draw: st.DrawFn) -> list[Frame]:
             mixed.append((random.random() * 30, Frame(link(ip("10.0.0.1", "10.0.0.2", ICMP, icmp(3, 1, quote))))))
     for number in range(random.randrange(5)):
         mixed.append((number, asked(0, 5000 + number, query(number, "a.example"))))
-        mixed.append((number + random.random() * 3, told(0, 5000 + number, reply(number, "a.example", truncated=number == 1))))
+        mixed.append(
+            (number + random.random() * 3, told(0, 5000 + number, reply(number, "a.example", truncated=number == 1)))
+        )
     frames = [frame for _, frame in sorted(mixed, key=lambda one: one[0])]
     return [frame.at(START_NS + at * random.choice([10**3, 10**6])) for at, frame in enumerate(frames)]
 
@@ -125,7 +146,12 @@ def test_a_flow_in_full() -> None:
     (flow,) = traffic(talk.frames).flows
     up = [frame for frame in talk.frames if frame.data[26:30] == b"\x0a\0\0\x02"]
     assert (flow.id, flow.file, flow.transport) == (0, 0, "tcp")
-    assert (flow.client.ip, flow.client.port, flow.server.ip, flow.server.port) == ("10.0.0.2", 40001, "192.0.2.80", 443)
+    assert (flow.client.ip, flow.client.port, flow.server.ip, flow.server.port) == (
+        "10.0.0.2",
+        40001,
+        "192.0.2.80",
+        443,
+    )
     assert (flow.first_packet, flow.last_packet) == (1, len(talk.frames))
     assert (flow.start_ns, flow.end_ns) == (talk.frames[0].time_ns, talk.frames[-1].time_ns)
     assert (flow.packets_up, flow.packets_down) == (len(up), len(talk.frames) - len(up))
@@ -199,10 +225,9 @@ def test_icmp_errors_are_capped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_columns_of_a_batch_may_be_reused_after_add() -> None:
     """`Batch.data` is only valid until the next batch is asked for."""
     frames = spoken(Talk().open(), handshake(TLS12), 100).close().frames
-    engine, pool = engine_of([]), None
+    engine = engine_of([])
     for batch in batches(frames, *[3] * 100):
         pool = batch.data.copy()
-        reusable = type(batch)(**{name: getattr(batch, name) for name in batch.__struct_fields__} | {"data": pool})
-        engine.add(reusable)
+        engine.add(replace(batch, data=pool))
         pool[:] = 0xFF
     assert engine.finish() == traffic(frames)

@@ -58,7 +58,9 @@ def refused(times: int = 1) -> Talk:
 def unreachable(kind: int = 3, code: int = 1) -> Talk:
     talk = syns(1)
     quote = talk.frames[0].data[14 : 14 + 28]
-    talk.frames.append(Frame(link(ip("10.0.0.1", "10.0.0.2", ICMP, icmp(kind, code, quote))), talk.frames[0].time_ns + 10**6))
+    talk.frames.append(
+        Frame(link(ip("10.0.0.1", "10.0.0.2", ICMP, icmp(kind, code, quote))), talk.frames[0].time_ns + 10**6)
+    )
     return talk
 
 
@@ -89,12 +91,24 @@ CASES: list[tuple[str, Outcome, Callable[[], Talk]]] = [
     ("reset after the hello", Outcome.RESET, lambda: tls((0, hello())).reset(1)),
     ("reset after the request", Outcome.RESET, lambda: Talk().open().up(GET).reset(1)),
     ("reset at once", Outcome.RESET, lambda: Talk().open().reset(1)),
-    ("reset in a body", Outcome.RESET, lambda: Talk().open().up(GET).down(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1").reset(1)),
+    (
+        "reset in a body",
+        Outcome.RESET,
+        lambda: Talk().open().up(GET).down(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n1").reset(1),
+    ),
     ("closed after the hello", Outcome.CLOSED_IN_HANDSHAKE, lambda: tls((0, hello())).fin(1)),
     ("closed after the request", Outcome.CLOSED_IN_HANDSHAKE, lambda: Talk().open().up(GET).fin(1)),
     ("inferred refusal", Outcome.REJECTED_CERTIFICATE, lambda: tls(*LOSER[:2], (0, CHANGE + encrypted(19))).fin(0)),
-    ("plain refusal", Outcome.REJECTED_CERTIFICATE, lambda: tls((0, hello()), (1, answer12(CERTIFICATE)), (0, alert(42))).fin(0)),
-    ("refusal by a reset beside the alert", Outcome.REJECTED_CERTIFICATE, lambda: tls(*LOSER[:2], (0, CHANGE + encrypted(19))).reset(0)),
+    (
+        "plain refusal",
+        Outcome.REJECTED_CERTIFICATE,
+        lambda: tls((0, hello()), (1, answer12(CERTIFICATE)), (0, alert(42))).fin(0),
+    ),
+    (
+        "refusal by a reset beside the alert",
+        Outcome.REJECTED_CERTIFICATE,
+        lambda: tls(*LOSER[:2], (0, CHANGE + encrypted(19))).reset(0),
+    ),
     ("no common version", Outcome.REFUSED_HANDSHAKE, lambda: tls((0, hello()), (1, alert(70))).fin(1)),
     ("not tls", Outcome.NOT_TLS, lambda: tls((0, hello()), (1, b"HTTP/1.0 400 Bad Request\r\n\r\n")).fin(1)),
     ("silence after the hello", Outcome.SILENT, lambda: tls((0, hello()))),
@@ -102,7 +116,11 @@ CASES: list[tuple[str, Outcome, Callable[[], Talk]]] = [
     ("silence after the request", Outcome.SILENT, lambda: Talk().open().up(GET)),
     ("silence after unknown bytes", Outcome.SILENT, lambda: Talk().open().up(bytes(50))),
     ("second request unanswered", Outcome.SILENT, lambda: Talk().open().up(GET).down(DONE).up(GET)),
-    ("connect refused", Outcome.TUNNEL_REFUSED, lambda: Talk().open().up(CONNECT).down(b"HTTP/1.1 403 Forbidden\r\n\r\n")),
+    (
+        "connect refused",
+        Outcome.TUNNEL_REFUSED,
+        lambda: Talk().open().up(CONNECT).down(b"HTTP/1.1 403 Forbidden\r\n\r\n"),
+    ),
     ("loser of a race", Outcome.IDLE, lambda: tls(*LOSER).close()),
     ("loser that resets", Outcome.IDLE, lambda: tls(*LOSER).reset(0)),
     ("opened and closed", Outcome.IDLE, lambda: Talk().open().close()),
@@ -111,7 +129,7 @@ CASES: list[tuple[str, Outcome, Callable[[], Talk]]] = [
     ("from the middle", Outcome.PARTIAL, lambda: Talk().up(bytes(30)).down(bytes(30)).close()),
     ("the end only", Outcome.PARTIAL, lambda: Talk().close()),
     ("a reset only", Outcome.PARTIAL, lambda: Talk().reset(1)),
-]  # fmt: skip
+]
 
 
 def simultaneous_close(talk: Talk) -> Talk:
@@ -175,7 +193,11 @@ def test_the_reset_is_told() -> None:
 
 def udp_frames(*ups: bool, port: int = 443) -> list[Frame]:
     ends = [("10.0.0.2", "192.0.2.9", udp(50000, port, b"x")), ("192.0.2.9", "10.0.0.2", udp(port, 50000, b"y"))]
-    return [Frame(link(ip(src, dst, UDP, body)), START_NS + at) for at, up in enumerate(ups) for src, dst, body in [ends[not up]]]
+    return [
+        Frame(link(ip(src, dst, UDP, body)), START_NS + at)
+        for at, up in enumerate(ups)
+        for src, dst, body in [ends[not up]]
+    ]
 
 
 def test_udp() -> None:

@@ -89,7 +89,13 @@ def slow_table(packets: Sequence[Packet]) -> tuple[list[Slow], list[tuple[int, i
         if packet.protocol == UDP:
             low |= UDP_KEY
         syn, answer = packet.flags & (SYN | ACK) == SYN, packet.flags & (SYN | ACK) == SYN | ACK
-        opening = (packet.seq, side) if syn else ((packet.ack - 1) % 2**32, 1 - side) if answer else ((packet.seq - 1) % 2**32, side)
+        opening = (
+            (packet.seq, side)
+            if syn
+            else ((packet.ack - 1) % 2**32, 1 - side)
+            if answer
+            else ((packet.seq - 1) % 2**32, side)
+        )
         known = live.get((low, high))
         if known is None or (syn and flows[known].opening != opening):
             downward = not packet.flags & SYN and packet.sport < 1024 <= packet.dport
@@ -225,7 +231,10 @@ def test_who_is_the_client_without_a_syn() -> None:
 
 
 def test_sequence_numbers_wrap() -> None:
-    sample = [Packet(**UP, flags=SYN, seq=2**32 - 11), *(Packet(**UP, seq=(2**32 - 10 + at) % 2**32, length=5) for at in (0, 5, 10, 15, 5))]
+    sample = [
+        Packet(**UP, flags=SYN, seq=2**32 - 11),
+        *(Packet(**UP, seq=(2**32 - 10 + at) % 2**32, length=5) for at in (0, 5, 10, 15, 5)),
+    ]
     table, handed = table_of(sample)
     assert [offset for _, _, offset, _ in handed] == [0, 5, 10, 15, 5]
     assert table.rows["resent"][0].tolist() == [1, 0]

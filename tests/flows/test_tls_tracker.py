@@ -157,13 +157,17 @@ def test_go_refuses_in_tls_13_by_a_record_of_19_bytes() -> None:
 
 
 def test_what_follows_a_refusal_does_not_undo_it() -> None:
-    tls = tls_of(spoken((0, hello()), (1, answer13() + FLIGHT13), (0, CHANGE + encrypted(19) + encrypted(53)), (1, alert(80))))
+    tls = tls_of(
+        spoken((0, hello()), (1, answer13() + FLIGHT13), (0, CHANGE + encrypted(19) + encrypted(53)), (1, alert(80)))
+    )
     assert (tls.state, tls.end_packet) == (TlsState.REFUSED_BY_CLIENT, 6)
 
 
 @pytest.mark.parametrize("finished", [53, 69])
 def test_a_later_record_of_19_bytes_is_close_notify(finished: int) -> None:
-    talk = spoken((0, hello()), (1, answer13() + FLIGHT13), (0, CHANGE + encrypted(finished)), (0, encrypted(19))).close()
+    talk = spoken(
+        (0, hello()), (1, answer13() + FLIGHT13), (0, CHANGE + encrypted(finished)), (0, encrypted(19))
+    ).close()
     flow = flow_of(talk)
     assert flow.tls is not None
     assert (flow.outcome, flow.tls.state, flow.tls.client_app_bytes) == (Outcome.IDLE, TlsState.ESTABLISHED, 0)
@@ -178,8 +182,14 @@ def test_application_data_makes_the_difference_to_idle() -> None:
 
 @pytest.mark.parametrize(
     ("description", "outcome"),
-    [(42, "rejected-certificate"), (48, "rejected-certificate"), (46, "rejected-certificate"), (40, "refused-handshake"), (70, "refused-handshake")],
-)  # fmt: skip
+    [
+        (42, "rejected-certificate"),
+        (46, "rejected-certificate"),
+        (48, "rejected-certificate"),
+        (40, "refused-handshake"),
+        (70, "refused-handshake"),
+    ],
+)
 def test_alerts_of_the_client(description: int, outcome: str) -> None:
     flow = flow_of(spoken((0, hello()), (1, answer12(CERTIFICATE)), (0, alert(description))).close())
     assert flow.tls is not None
@@ -202,7 +212,12 @@ def test_warnings_do_not_end_a_handshake() -> None:
 
 
 def test_the_answer_is_not_tls() -> None:
-    for answer in (b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", bytes(40), b"\x15\x03\x03\x00\x02\x02\x28junk!!"):
+    for answer in (
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        bytes(40),
+        b"\x15\x03\x03\x00\x02\x02\x28junk!!",
+    ):
         flow = flow_of(spoken((0, hello()), (1, answer)).close(1))
         assert flow.tls is not None
         plain = answer[0] != 21
@@ -240,7 +255,9 @@ def test_after_the_server_hello() -> None:
 
 def test_hello_retry_by_hand() -> None:
     again = CHANGE + hello("second.example")
-    talk = spoken((0, hello()), (1, answer13(retry=True) + CHANGE), (0, again), (1, answer13() + FLIGHT13), (0, encrypted(69)))
+    talk = spoken(
+        (0, hello()), (1, answer13(retry=True) + CHANGE), (0, again), (1, answer13() + FLIGHT13), (0, encrypted(69))
+    )
     tls = tls_of(talk)
     assert (tls.state, tls.hello_retry, tls.version) == (TlsState.ESTABLISHED, True, 0x0304)
     assert tls.hello is not None
@@ -260,7 +277,9 @@ def test_early_data_is_no_end_of_the_handshake() -> None:
     early = hello(NAME, extension(42))
     tls = tls_of(spoken((0, early + CHANGE + encrypted(400))))
     assert tls.state is TlsState.CLIENT_HELLO
-    done = tls_of(spoken((0, early + CHANGE + encrypted(400)), (1, answer13() + FLIGHT13), (0, encrypted(69) + encrypted(90))))
+    done = tls_of(
+        spoken((0, early + CHANGE + encrypted(400)), (1, answer13() + FLIGHT13), (0, encrypted(69) + encrypted(90)))
+    )
     assert (done.state, done.end_packet) == (TlsState.ESTABLISHED, 6)
 
 
@@ -271,7 +290,12 @@ def test_a_conversation_under_way() -> None:
     talk = Talk().up(encrypted(200)).down(encrypted(900)).close()
     flow = flow_of(talk)
     assert flow.tls is not None
-    assert (flow.protocol, flow.outcome, flow.tls.state, flow.tls.hello) == ("tls", Outcome.PARTIAL, TlsState.PARTIAL, None)
+    assert (flow.protocol, flow.outcome, flow.tls.state, flow.tls.hello) == (
+        "tls",
+        Outcome.PARTIAL,
+        TlsState.PARTIAL,
+        None,
+    )
 
 
 def test_only_the_client_is_captured() -> None:

@@ -5,7 +5,21 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from wire.tls_samples import NAME, TLS12, TLS13, _certificate, alpn, client_hello, extension, message, record, server_hello, server_name, uint16s, vector
+from wire.tls_samples import (
+    NAME,
+    TLS12,
+    TLS13,
+    _certificate,
+    alpn,
+    client_hello,
+    extension,
+    message,
+    record,
+    server_hello,
+    server_name,
+    uint16s,
+    vector,
+)
 
 Turns = tuple[tuple[int, bytes], ...]
 """(side, bytes): 0 is the client"""
@@ -15,7 +29,9 @@ CERTIFICATE: bytes = _certificate()[1]
 
 
 @cache
-def handshake(version: ssl.TLSVersion, *, retry: bool = False, trusted: bool = True, wants_client: bool = False) -> Turns:
+def handshake(
+    version: ssl.TLSVersion, *, retry: bool = False, trusted: bool = True, wants_client: bool = False
+) -> Turns:
     """Turns until both sides are done and each sent `hello`, or until the client refuses.
 
     retry: a HelloRetryRequest; trusted: the client knows the certificate; wants_client: the server asks for one.
@@ -61,7 +77,9 @@ def handshake(version: ssl.TLSVersion, *, retry: bool = False, trusted: bool = T
 def hello(name: str = NAME, *extensions: bytes, versions: tuple[int, ...] = (0x0304, 0x0303)) -> bytes:
     """A ClientHello record."""
     more = extension(43, vector(1, uint16s(*versions)))
-    return record(HANDSHAKE, message(1, client_hello(server_name(name.encode()), alpn(b"h2"), more, *extensions)), 0x0301)
+    return record(
+        HANDSHAKE, message(1, client_hello(server_name(name.encode()), alpn(b"h2"), more, *extensions)), 0x0301
+    )
 
 
 def answer13(*, retry: bool = False) -> bytes:

@@ -11,7 +11,11 @@ from trace_go.wire.icmp import TOO_BIG, IcmpError, maybe_error
 V4 = ip("10.0.0.2", "192.0.2.80", TCP, tcp(40001, 443), ttl=1)
 V6 = ip("2001:db8::2", "2001:db8::80", UDP, udp(5000, 53, b"question"))
 QUOTED4 = {"protocol": TCP, "src": b"\x0a\0\0\x02", "dst": b"\xc0\0\x02\x50", "sport": 40001, "dport": 443}
-QUOTED6 = {"protocol": UDP, "src": b"\x20\x01\x0d\xb8" + bytes(11) + b"\2", "dst": b"\x20\x01\x0d\xb8" + bytes(11) + b"\x80"}
+QUOTED6 = {
+    "protocol": UDP,
+    "src": b"\x20\x01\x0d\xb8" + bytes(11) + b"\2",
+    "dst": b"\x20\x01\x0d\xb8" + bytes(11) + b"\x80",
+}
 
 
 @pytest.mark.parametrize(

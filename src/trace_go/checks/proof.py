@@ -53,8 +53,9 @@ def flow_of(case: Case, request: Request) -> Flow | None:
 
 
 def failed_lookups(case: Case, name: str) -> list[Lookup]:
-    """Lookups of a name that gave no address."""
-    return [item for item in case.lookups if item.name == name and not item.addresses and item.query_packets]
+    """Lookups of a name that has no address at all; to have none of one kind is normal."""
+    found = [item for item in case.lookups if item.name == name and item.query_packets]
+    return [] if any(item.addresses for item in found) else found
 
 
 def of_lookup(lookup: Lookup) -> Evidence:

@@ -1,7 +1,6 @@
 """A kept bundle as the source of an analysis: the same account, packets, processes, probes and trust as in the run."""
 
 import argparse
-import dataclasses
 import os
 
 from msgspec.structs import replace
@@ -21,7 +20,7 @@ def options_of(arguments: argparse.Namespace, bundle: Bundle) -> Options:
     if bundle.config and not arguments.config:
         site = common.config(bundle.config)
         if bundle.public_roots:
-            site = dataclasses.replace(site, public_roots=str(bundle.public_roots))
+            site = replace(site, public_roots=str(bundle.public_roots))
     return common.options(arguments, os.environ, probe=False, trust=bundle.trust, site=site)
 
 

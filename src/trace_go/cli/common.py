@@ -5,9 +5,10 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TextIO
+
+from msgspec.structs import replace
 
 from trace_go.checks.framework import discover
 from trace_go.gocmd.config import Config, load_config

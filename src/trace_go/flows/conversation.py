@@ -1,12 +1,14 @@
 """One TCP conversation: puts stream bytes back in order, finds out what they speak, and drives the readers of `wire`.
 
 A conversation has two sides, numbered like the table's endpoints; which one is the client may change when the first
-bytes show that the guess from the packets was wrong. Only the head is read: as soon as a reader has nothing more to tell,
-its side closes and the engine stops handing it segments. An event belongs to the packet that made its bytes readable.
+bytes show that the guess from the packets was wrong. Only the head is read: as soon as a reader has nothing more to
+tell, its side closes and the engine stops handing it segments. An event belongs to the packet that made its bytes
+readable.
 """
 
+import re
 from collections import deque
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from msgspec.structs import replace
 
@@ -25,12 +27,19 @@ MAX_PIECES = 512
 """out-of-order segments kept per side; 256 KiB of 512-byte segments"""
 MAX_SNIFF = 16
 """bytes that decide what a side speaks"""
+MAX_PREAMBLE = 16 * 1024
+"""bytes of an unknown protocol that are searched for a hello; SMTP and FTP need some hundreds before STARTTLS"""
 MAX_EXCHANGES = 20_000
 """HTTP exchanges kept per conversation; a module download of 5,000 modules makes 15,000"""
 MAX_DNS_MESSAGES = 10_000
 """DNS messages read per conversation"""
 END = 1 << 60
 """a stream position that no stream reaches: the body until then is not needed"""
+
+_HELLO = re.compile(rb"\x16\x03[\x00-\x04]..[\x01\x02]\x00..\x03", re.DOTALL)
+"""the start of a record with a ClientHello or ServerHello, up to its version"""
+_HELLO_START = 9
+"""bytes that may be the start of one"""
 
 Reader: TypeAlias = TlsReader | http1.RequestReader | http1.ResponseReader
 
@@ -82,7 +91,8 @@ class Side:
 
 class Conversation:
     __slots__ = (
-        "client", "dns", "dns_count", "exchanges", "is_dns", "open_requests", "protocol", "sides", "tls", "tunnel"
+        "client", "dns", "dns_count", "exchanges", "is_dns", "open_requests", "protocol", "sides", "tls", "tunnel",
+        "upgraded",
     )  # fmt: skip
 
     def __init__(self, client: int, *, is_dns: bool = False) -> None:
@@ -97,6 +107,8 @@ class Conversation:
         self.dns: list[tuple[DnsMessage, bool, int, int]] = []
         """messages that nobody took yet: message, from client, packet number, time ns"""
         self.dns_count = 0
+        self.upgraded = False
+        """TLS began amid another protocol"""
 
     # -- reassembly --------------------------------------------------------------------------------------------------
 
@@ -138,8 +150,8 @@ class Conversation:
     def _sniff(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         """Look at the first bytes of a side, or of what follows a CONNECT on it."""
         side.buffer = b""
-        if side.speaks == "dns":
-            self._dns(which, side, data, number, time_ns)
+        if side.speaks in self._RESUMED:
+            self._RESUMED[side.speaks](self, which, side, data, number, time_ns)
             return
         tls = looks_like_tls(data)
         if tls:
@@ -157,9 +169,22 @@ class Conversation:
             self._dns(which, side, data, number, time_ns)
         else:
             self.protocol = self.protocol or ("ssh" if data.startswith(b"SSH-") else "")
-            if self.tls and which != self.client:
+            if self.tls and which != self.client and not self.upgraded:
                 self.tls.not_tls(data, number, time_ns)
+                side.close()
+            else:
+                side.speaks = "unknown"
+                self._search(which, side, data, number, time_ns)
+
+    def _search(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
+        """TLS may begin amid another protocol: after STARTTLS and its kind, or behind a header of a load balancer."""
+        if found := _HELLO.search(data):
+            self.upgraded = True
+            self._start_tls(which, side, data[found.start() :], number, time_ns)
+        elif side.position > MAX_PREAMBLE:
             side.close()
+        else:
+            side.buffer = data[-_HELLO_START:]
 
     def _start_tls(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         if self.tls is None:
@@ -226,7 +251,7 @@ class Conversation:
                 answers.expect(event.head.method)
             if event.head.method == "CONNECT":
                 self.tunnel = Tunnel(
-                    authority=event.head.target,
+                    authority=event.head.target.split(" ", 1)[0],
                     status=None,
                     reason="",
                     request_packet=number,
@@ -276,6 +301,9 @@ class Conversation:
             self.dns_count += 1
             self.dns.append((dns.message(body), which == self.client, number, time_ns))
         side.buffer = data[position:]
+
+    _RESUMED: ClassVar = {"dns": _dns, "unknown": _search}
+    """what a side without a reader speaks → who takes its bytes"""
 
     # -- end ---------------------------------------------------------------------------------------------------------
 

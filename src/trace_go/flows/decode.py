@@ -23,7 +23,8 @@ TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 _TCP = np.dtype([
-    ("sport", ">u2"), ("dport", ">u2"), ("seq", ">u4"), ("ack", ">u4"), ("offset", "u1"), ("flags", "u1"), ("win", ">u2"),
+    ("sport", ">u2"), ("dport", ">u2"), ("seq", ">u4"), ("ack", ">u4"), ("offset", "u1"), ("flags", "u1"),
+    ("window", ">u2"),
 ])  # fmt: skip
 _IPV4 = np.dtype([
     ("vihl", "u1"), ("tos", "u1"), ("length", ">u2"), ("id", ">u2"), ("fragment", ">u2"), ("ttl", "u1"),
@@ -38,8 +39,6 @@ _NEED = np.full(256, 1 << 40)
 _NEED[[TCP, UDP, ICMP, ICMPV6]] = 20, 8, 8, 8
 """protocol → shortest header; more than a packet has for what is not read"""
 _ETHERTYPE_TAGS = (0x8100, 0x88A8, 0x9100)
-_AF_INET6 = (10, 24, 28, 30)
-"""AF_INET6 on Linux, NetBSD, FreeBSD, Darwin"""
 _LAYOUTS = {LinkType.ETHERNET: (12, 14), LinkType.LINUX_SLL: (14, 16), LinkType.LINUX_SLL2: (0, 20)}
 """link type → where its EtherType and its payload begin"""
 
@@ -170,9 +169,8 @@ def _link(data: U8, at: I64, captured: I64, link: int) -> tuple[I64, I64]:
     if link in (LinkType.RAW, LinkType.RAW_BSD, LinkType.RAW_OPENBSD, LinkType.IPV4, LinkType.IPV6):
         return at, (data[at] >> 4).astype(np.int64)
     if link in (LinkType.NULL, LinkType.LOOP):
-        # The family is in the capturing host's byte order; its value is below 256, so one of the two ends holds it.
-        family = data[at] | data[at + 3]
-        return at + 4, np.where(family == 2, 4, np.where(np.isin(family, _AF_INET6), 6, 0))
+        # An address family whose byte order and numbers differ from system to system: the IP header tells the same.
+        return at + 4, (data[at + 4] >> 4).astype(np.int64)
     if link not in _LAYOUTS:
         return at, np.zeros(len(at), np.int64)
     kind_at, size = _LAYOUTS[LinkType(link)]
@@ -187,7 +185,8 @@ def _link(data: U8, at: I64, captured: I64, link: int) -> tuple[I64, I64]:
 
 
 _Fields = dict[str, I64]
-"""l4: where the transport header begins in the data; end: where the packet ends, captured or not; src, dst, protocol, ttl"""
+"""l4: where the transport header begins in the data; end: where the packet ends, captured or not; src, dst, protocol,
+ttl"""
 
 
 def _ipv4(batch: Batch, data: U8, row: I64, l3: I64) -> _Fields:

@@ -1,12 +1,11 @@
-"""The engine: batches in, flows and lookups out. State carries over from batch to batch, so any source is the same code.
+"""The engine: batches in, flows and lookups out.
 
-How packets are divided into batches makes no difference.
+State carries over from batch to batch, so any source is the same code, and how packets are divided makes no difference.
 """
 
 import ipaddress
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
-from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from trace_go.flows import outcome
 from trace_go.flows.conversation import END, Conversation
 from trace_go.flows.decode import ICMPV6, TCP, UDP, Addresses, Segments, decode
-from trace_go.flows.grouping import starts_of
+from trace_go.flows.grouping import Rows, starts_of
 from trace_go.flows.names import Names
 from trace_go.flows.table import FLOW, UDP_KEY, FlowTable, Stretch
 from trace_go.model.errors import WireError
@@ -25,6 +24,10 @@ from trace_go.model.tls import ClientHello
 from trace_go.wire import dns, icmp
 
 DNS_PORT = 53
+OTHER_NAME_PORTS = (137, 5353, 5355)
+"""NetBIOS, multicast DNS, LLMNR: messages like those of DNS, to no resolver"""
+MAX_RECORDS = 64
+"""answers in a datagram of another port than 53 that is still taken for DNS"""
 MAX_ICMP = 10_000
 """ICMP errors read per capture"""
 FIRST_SEGMENTS = 16
@@ -63,7 +66,7 @@ class Engine:
             self._quotations(data, segments.take(np.flatnonzero(~ports)), notes)
             segments = segments.take(np.flatnonzero(ports))
         self._streams(data.data, segments, self._table.add(segments), notes)
-        self._datagrams(data.data, segments, notes)
+        self._datagrams(data, segments, notes)
         for _, note, arguments in sorted(notes, key=itemgetter(0)):
             note(*arguments)
 
@@ -76,14 +79,22 @@ class Engine:
         columns = [column[stretch.row] for column in (seg.payload, seg.captured, seg.length, seg.number, seg.time_ns)]
         rows = np.column_stack([stretch.side, stretch.offset, *columns])
         starts = starts_of(stretch.flow)
+        sizes = np.diff(starts, append=len(rows))
+        # Most heads end within a few segments: only those are made Python numbers at once.
+        some = np.minimum(sizes, FIRST_SEGMENTS)
+        early = rows[np.arange(len(rows)) - np.repeat(starts, sizes) < FIRST_SEGMENTS].tolist()
         flows = stretch.flow[starts]
         heads = []
-        for flow, (first, end) in zip(flows.tolist(), pairwise([*starts.tolist(), len(rows)]), strict=True):
+        for flow, end, count, start, size in zip(
+            *(column.tolist() for column in (flows, np.cumsum(some), some, starts, sizes)), strict=True
+        ):
             talk = self._talks.get(flow) or self._begin(flow)
-            _hand_over(talk, memory, rows[first:end])
+            _hand_over(talk, memory, early[end - count : end])
+            one, other = talk.sides
+            if size > count and (one.open or other.open):
+                _hand_over_rest(talk, memory, rows[start + count : start + size])
             if talk.dns:
                 self._note_messages(flow, talk, notes)
-            one, other = talk.sides
             heads.append((one.position, other.position, one.open, other.open))
         state = np.array(heads, np.int64)
         self._table.rows["position"][flows], self._table.rows["open"][flows] = state[:, :2], state[:, 2:]
@@ -105,9 +116,9 @@ class Engine:
 
     # -- UDP, ICMP ---------------------------------------------------------------------------------------------------
 
-    def _datagrams(self, memory: memoryview, seg: Segments, notes: list[_Note]) -> None:
+    def _datagrams(self, data: U8, seg: Segments, notes: list[_Note]) -> None:
         """DNS over UDP. One message is one question of a person or a program: per packet is per question here."""
-        at = np.flatnonzero((seg.protocol == UDP) & ((seg.dport == DNS_PORT) | (seg.sport == DNS_PORT)))
+        memory, at = data.data, _dns_like(data, seg)
         columns = (seg.payload, seg.captured, seg.number, seg.time_ns, seg.src, seg.sport, seg.dst, seg.dport)
         for start, size, number, time_ns, *ends in zip(*(column[at].tolist() for column in columns), strict=True):
             try:
@@ -115,7 +126,7 @@ class Engine:
             except WireError:
                 continue
             client, port, resolver, service = ends[2:] + ends[:2] if message.is_response else ends
-            if service == DNS_PORT:
+            if service == DNS_PORT or not message.oddities:
                 asked = (message, self._ip(client), port, self._ip(resolver), "udp", number, time_ns)
                 notes.append((number, self._names.add, asked))
 
@@ -190,15 +201,33 @@ class Engine:
         return Traffic(flows=flows, lookups=self._names.lookups(self.file))
 
 
-def _hand_over(talk: Conversation, memory: memoryview, rows: I64) -> None:
-    """rows: (n, 7) side, offset, start in memory, bytes captured, length, packet number, time; in file order."""
-    sides, count = talk.sides, FIRST_SEGMENTS
+def _dns_like(data: U8, seg: Segments) -> Rows:
+    """Datagrams of port 53, and those of other ports that begin as a query for one name or its answer do."""
+    at = np.flatnonzero((seg.protocol == UDP) & (seg.captured >= dns.HEADER_BYTES))
+    known = (seg.dport[at] == DNS_PORT) | (seg.sport[at] == DNS_PORT)
+    other = ~np.isin(seg.dport[at], OTHER_NAME_PORTS) & ~np.isin(seg.sport[at], OTHER_NAME_PORTS)
+    flags, rcode, ones, more = (data[seg.payload[at] + place] for place in (2, 3, 5, 4))
+    answers = data[seg.payload[at] + 6].astype(np.int64) << 8 | data[seg.payload[at] + 7]
+    answered = (flags & 0x80) != 0
+    plain = ((flags & 0x78) == 0) & ((rcode & 0x40) == 0) & (more == 0) & (ones == 1)
+    like: Rows = at[known | (other & plain & (answers < np.where(answered, MAX_RECORDS, 1)))]
+    return like
+
+
+def _hand_over(talk: Conversation, memory: memoryview, rows: list[list[int]]) -> None:
+    """rows: side, offset, start in memory, bytes captured, length, packet number, time; in file order."""
+    sides, segment = talk.sides, talk.segment
+    for which, offset, start, captured, length, number, time_ns in rows:
+        side = sides[which]
+        if side.open and offset + length > side.position:
+            segment(which, offset, bytes(memory[start : start + captured]), length, number, time_ns)
+
+
+def _hand_over_rest(talk: Conversation, memory: memoryview, rows: I64) -> None:
+    """rows: (n, 7) as above; asks ever more seldom which of them are still needed."""
+    count = FIRST_SEGMENTS
     while len(rows):
-        for which, offset, start, captured, length, number, time_ns in rows[:count].tolist():
-            side = sides[which]
-            if side.open and offset + length > side.position:
-                talk.segment(which, offset, bytes(memory[start : start + captured]), length, number, time_ns)
+        read = np.array([side.position if side.open else END for side in talk.sides])
+        rows = rows[rows[:, 1] + rows[:, 4] > read[rows[:, 0]]]
+        _hand_over(talk, memory, rows[:count].tolist())
         rows, count = rows[count:], 2 * count
-        if len(rows):
-            read = np.array([side.position if side.open else END for side in sides])
-            rows = rows[rows[:, 1] + rows[:, 4] > read[rows[:, 0]]]

@@ -48,9 +48,9 @@ class Names:
     def __init__(self) -> None:
         self._all: list[_Open] = []
         self._open: dict[_Key, _Open] = {}
-        self._by_query: dict[_Query, _Open] = {}
+        self._by_query: dict[tuple[_Query, _Key], _Open] = {}
+        self._latest: dict[_Query, _Open] = {}
         self._by_port: dict[tuple[str, int, str], deque[_Open]] = {}
-        self._strays: dict[tuple[_Query, _Key], _Open] = {}
 
     def add(
         self, message: DnsMessage, client: str, port: int, resolver: str, transport: str, number: int, time_ns: int
@@ -59,20 +59,20 @@ class Names:
         if message.opcode:
             return
         query = (client, port, resolver, message.id)
-        name, kind = message.questions[0] if message.questions else ("", 0)
-        key = (client, resolver, name.lower(), kind)
+        keys = [(client, resolver, name.lower(), kind) for name, kind in message.questions]
         if message.is_response:
-            lookup = self._answered(query, key if message.questions else None, transport)
-            if lookup and len(lookup.answers) < MAX_ANSWERS:
-                lookup.answers.append((message, query, transport, number, time_ns))
-        elif message.questions:
-            lookup = self._asked(key, transport)
-            if lookup and len(lookup.query_packets) < MAX_QUERIES:
-                lookup.query_packets.append(number)
-                if not any(known == query and time_ns - at < TWICE_NS for known, _, at in lookup.sent):
-                    lookup.sent.append((query, transport, time_ns))
-                self._by_query[query] = lookup
-                self._by_port.setdefault(query[:3], deque(maxlen=MAX_PORT)).append(lookup)
+            for lookup in self._answered(query, keys, transport):
+                if len(lookup.answers) < MAX_ANSWERS:
+                    lookup.answers.append((message, query, transport, number, time_ns))
+            return
+        for key in keys:
+            found = self._asked(key, transport)
+            if found and len(found.query_packets) < MAX_QUERIES:
+                found.query_packets.append(number)
+                if not any(known == query and time_ns - at < TWICE_NS for known, _, at in found.sent):
+                    found.sent.append((query, transport, time_ns))
+                self._by_query[query, key] = self._latest[query] = found
+                self._by_port.setdefault((client, port, resolver), deque(maxlen=MAX_PORT)).append(found)
 
     def failed(self, client: str, port: int, resolver: str, text: str) -> None:
         """An ICMP error quoted a query of this port."""
@@ -89,14 +89,16 @@ class Names:
                 self._open[key] = found
         return found
 
-    def _answered(self, query: _Query, key: _Key | None, transport: str) -> _Open | None:
-        """The lookup that an answer belongs to; some errors come without the question (key is None)."""
-        found = self._by_query.get(query)
-        if key is None or (found and found.key == key):
-            return found
-        found = self._strays.get((query, key)) or self._new(key, transport)
-        if found:
-            self._strays[query, key] = found
+    def _answered(self, query: _Query, keys: list[_Key], transport: str) -> list[_Open]:
+        """The lookups that an answer belongs to; some errors come without the question."""
+        if not keys:
+            return [self._latest[query]] if query in self._latest else []
+        found = []
+        for key in keys:
+            lookup = self._by_query.get((query, key)) or self._new(key, transport)
+            if lookup:
+                self._by_query[query, key] = lookup
+                found.append(lookup)
         return found
 
     def _new(self, key: _Key, transport: str) -> _Open | None:

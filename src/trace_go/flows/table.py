@@ -1,8 +1,8 @@
 """Per-flow counters and first events, kept in one structured array and updated by vectorised reductions.
 
 A flow is keyed by its two endpoints in numeric order; side 0 is the lower one. Which side is the client is a column of
-its own, because it may be corrected later. A SYN with another sequence number opens a new flow on the same endpoints. The
-rows of one batch that belong to one flow are a run: batches are sorted into runs, file order inside.
+its own, because it may be corrected later. A SYN with another sequence number opens a new flow on the same endpoints.
+The rows of one batch that belong to one flow are a run: batches are sorted into runs, file order inside.
 """
 
 import numpy as np
@@ -18,14 +18,15 @@ _NUMBERS = 1 << 32
 """where unwrapped sequence numbers begin, so that 0 is none"""
 _NEVER = 1 << 62
 
-_PLAIN = """low high client first_packet last_packet start_ns end_ns syn_packet syn_ns syn_count syn_ack_packet syn_ack_ns
-syn_ack_ttl reset_packet reset_ns reset_side reset_ttl"""
+_PLAIN = """low high client first_packet last_packet start_ns end_ns syn_packet syn_ns syn_count syn_ack_packet
+syn_ack_ns syn_ack_ttl reset_packet reset_ns reset_side reset_ttl"""
 _SIDED = "packets bytes resent first_data_ns last_data_ns fin_ns resets base last reach position open"
 FLOW = np.dtype(
     [(name, "i8") for name in _PLAIN.split()] + [(name, "i8", 2) for name in _SIDED.split()] + [("opening", "i8")]
 )
 """Two values where sides differ. opening: sequence number and side of the SYN; base, last, reach: unwrapped numbers of
-stream byte 0, of the segment seen last and of the furthest byte; position, open: how far the head is read, and whether on"""
+stream byte 0, of the segment seen last and of the furthest byte; position, open: how far the head is read, and whether
+reading goes on"""
 
 
 class Stretch(Struct, frozen=True, kw_only=True):

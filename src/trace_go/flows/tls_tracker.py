@@ -1,7 +1,8 @@
 """Follows one TLS handshake from the outside: collects hellos, certificates and alerts, and tells how far it went.
 
-Without keys, TLS 1.3 shows only record sizes after the ServerHello. The client's first encrypted record decides: an alert
-is 19 bytes, a Finished 53 or 69 and a client certificate more (RFC 8446 §4.4.4, §5.2, §6; facts checked against real go).
+Without keys, TLS 1.3 shows only record sizes after the ServerHello. The client's first encrypted record decides: an
+alert is 19 bytes, a Finished 53 or 69 and a client certificate more (RFC 8446 §4.4.4, §5.2, §6; facts checked against
+real go).
 """
 
 from typing import Any

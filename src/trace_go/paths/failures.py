@@ -143,5 +143,5 @@ _TEXTS: dict[Outcome, tuple[str, str]] = {
     Outcome.REFUSED_HANDSHAKE: ("tls-alert", "the TLS handshake was refused"),
     Outcome.NOT_TLS: ("not-tls", "the server answered the TLS handshake with something that is not TLS"),
     Outcome.SILENT: ("handshake-timeout", "nothing came back after the ClientHello"),
-    Outcome.TUNNEL_REFUSED: ("proxy-refused", ""),
+    Outcome.TUNNEL_REFUSED: ("proxy-refused", "the forward proxy refused CONNECT"),
 }

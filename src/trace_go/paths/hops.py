@@ -11,7 +11,7 @@ from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.flow import Flow
 from trace_go.model.ledger import Failure, HandledBy, Hop, Role, Stage
 from trace_go.paths.carrier import Carried
-from trace_go.paths.index import Index
+from trace_go.paths.index import Index, made_by
 from trace_go.paths.urls import host_of, is_address, plain_host
 
 ROLES = {role.value: role for role in Role}
@@ -40,6 +40,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     """what broke on this leg"""
     address: str | None = None
     """address of the server that go's log names"""
+    opaque: bool = False
+    """neither the requests on the connection are known, nor what for it was opened"""
 
     @property
     def flow(self) -> Flow | None:
@@ -108,6 +110,7 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
         )
     known = index.known(leg.host)
     # Whoever terminates TLS hides what is behind it; that the named server was reached is then hearsay.
+    guessed = leg.opaque and not _purpose(index, leg)
     way.append(
         Hop(
             role=leg.role,
@@ -115,7 +118,7 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
             ip=None if through else flow.server.ip if flow else leg.address,
             flow=flow.id if flow else None,
             label=known.label if known else "",
-            visibility=Visibility.INFERRED if hidden or flow is None or through else Visibility.SEEN,
+            visibility=Visibility.INFERRED if hidden or guessed or flow is None or through else Visibility.SEEN,
             broken=leg.failure is not None and not any(hop.broken for hop in way),
         )
     )
@@ -137,8 +140,8 @@ def _resolver(index: Index, name: str | None, leg: Leg) -> list[Hop]:
     return [Hop(role=Role.RESOLVER, host=None, ip=ip, flow=None, visibility=Visibility.INFERRED, broken=True)]
 
 
-def handler(index: Index, legs: Sequence[Leg], *, answered: bool, opaque: bool) -> tuple[HandledBy, Confidence]:
-    """Who answered, and how sure that is. opaque: the requests on the connection are not known, nor is its purpose.
+def handler(index: Index, legs: Sequence[Leg], *, answered: bool) -> tuple[HandledBy, Confidence]:
+    """Who answered, and how sure that is.
 
     An interceptor wins over the name that it claims. Go's word that a chain was fine does not tell whose chain it was.
     """
@@ -153,7 +156,7 @@ def handler(index: Index, legs: Sequence[Leg], *, answered: bool, opaque: bool) 
     judgement = leg.judgement(index)
     found = _HANDLERS.get(leg.role, HandledBy.UNKNOWN)
     trusted = judgement is not None and judgement.trusted
-    if found is HandledBy.UNKNOWN or (opaque and not (trusted and _purpose(index, leg))):
+    if found is HandledBy.UNKNOWN or (leg.opaque and not (trusted and _purpose(index, leg))):
         return HandledBy.UNKNOWN, Confidence.LOW
     if trusted:
         return found, Confidence.HIGH
@@ -163,5 +166,4 @@ def handler(index: Index, legs: Sequence[Leg], *, answered: bool, opaque: bool) 
 
 def _purpose(index: Index, leg: Leg) -> bool:
     """Whether who is asked tells what for: a known host, or a server that git asks."""
-    git = bool(leg.flow and leg.flow.tls and leg.flow.tls.client.startswith("git "))
-    return git or index.known(leg.host) is not None
+    return index.known(leg.host) is not None or bool(leg.flow and made_by(leg.flow) == "git")

@@ -1,5 +1,6 @@
 """Finds flows, lookups and judgements by host name: the joints between packets and names."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 
@@ -12,6 +13,8 @@ from trace_go.model.go import KnownHost
 from trace_go.model.tls import Certificate
 from trace_go.paths.urls import host_of, is_address, plain_host, port_of
 
+RECENT = 32
+"""lookups of one name or address that are looked at for one flow: A and AAAA of a few retries and search domains"""
 _ChainKey = tuple[str, tuple[str, ...]]
 _GIT_PROGRAMS = frozenset({"git", "git-remote-https", "git-remote-http"})
 
@@ -51,7 +54,7 @@ class Index:
 
     def _resolved(self, flow: Flow) -> list[str]:
         """Names whose answer held the flow's address before it began: known hosts first, then the latest."""
-        before = [item for item in self._answers.get(flow.server.ip, ()) if item.start_ns <= flow.start_ns]
+        before = _latest(self._answers.get(flow.server.ip, []), flow)
         own = [
             item for item in before if item.client == flow.client.ip
         ]  # else a resolver's, or over the other IP version
@@ -77,7 +80,7 @@ class Index:
 
     def lookup(self, name: str, flow: Flow | None = None) -> Lookup | None:
         """The lookup that a connection to `name` rests on: one that gave its address, an answered one, or any."""
-        found = [item for item in self.lookups.get(name, ()) if not flow or item.start_ns <= flow.start_ns]
+        found = _latest(self.lookups.get(name, []), flow)
         gave = [item for item in found if flow and flow.server.ip in item.addresses]
         best = gave or [item for item in found if item.addresses] or found
         return best[-1] if best else None
@@ -89,6 +92,12 @@ class Index:
             return self.by_server.get((host, port), [])
         addresses = {address for lookup in self.lookups.get(host, ()) for address in lookup.addresses}
         return [flow for address in sorted(addresses) for flow in self.by_server.get((address, port), [])]
+
+
+def _latest(lookups: list[Lookup], flow: Flow | None) -> list[Lookup]:
+    """The last RECENT lookups that began before the flow. lookups: by time."""
+    end = bisect_right(lookups, flow.start_ns, key=lambda item: item.start_ns) if flow else len(lookups)
+    return lookups[max(end - RECENT, 0) : end]
 
 
 def _own_names(flow: Flow) -> list[str]:
@@ -121,11 +130,12 @@ def of_go(flow: Flow) -> bool:
 
 def made_by(flow: Flow) -> str | None:
     """`go` or `git`, by fingerprint, User-Agent or process table; None for another program's, or when it is unknown."""
-    agents = [exchange.user_agent or "" for exchange in flow.exchanges[:1]]
-    agents.append((flow.tunnel and flow.tunnel.user_agent) or "")
-    program = (flow.process or "").split(" ", 1)[0]
-    client = flow.tls.client if flow.tls else ""
-    if client.startswith("git ") or program in _GIT_PROGRAMS or any(agent.startswith("git/") for agent in agents):
+    program = flow.process.split(" ", 1)[0] if flow.process else ""
+    signs = [flow.tls.client] if flow.tls else []
+    signs += [exchange.user_agent or "" for exchange in flow.exchanges[:1]]
+    if flow.tunnel and flow.tunnel.user_agent:
+        signs.append(flow.tunnel.user_agent)
+    if program in _GIT_PROGRAMS or any(sign.startswith(("git ", "git/")) for sign in signs):
         return "git"
-    told = client.startswith("go ") or any(agent.startswith(("Go-http-client/", "GoCommand/")) for agent in agents)
+    told = any(sign.startswith(("go ", "Go-http-client/", "GoCommand/")) for sign in signs)
     return "go" if told or program == "go" else None

@@ -86,7 +86,7 @@ class _Builder:
         """Clear HTTP/1 requests on the wire that go's log does not hold."""
         for flow in self.index.traffic.flows:
             for exchange in flow.exchanges:
-                if mask_url(exchange.url) in told | self.sources.targets:
+                if mask_url(exchange.url) in told or self.sources.is_redirected(exchange.url, exchange.request_ns):
                     continue
                 parts = maybe_module_url(exchange.url, self.bases)
                 if parts and (of_go(flow) or self._mirror(host_of(exchange.url))):
@@ -98,7 +98,7 @@ class _Builder:
 
     def _connections(self) -> None:
         """Connections of go whose requests no source shows."""
-        with_account = bool(self.account.log.fetches or self.account.log.http2)
+        with_account = bool(self.account.log.fetches or self.account.log.http2 or self.account.log.vcs)
         busy = {
             (flow.client.ip, self.index.name(flow))
             for flow in self.index.traffic.flows
@@ -175,7 +175,7 @@ class _Builder:
         joined = self._join(row)
         row, legs = joined.row, joined.legs
         opaque = row.artifact is Artifact.CONNECTION
-        answerer, confidence = handler(self.index, legs, answered=row.answered, opaque=opaque)
+        answerer, confidence = handler(self.index, legs, answered=row.answered)
         claims = answerer in (HandledBy.MITM, HandledBy.UNKNOWN)
         self._flows_used.update(leg.flow.id for leg in legs if leg.flow)
         flow, start_ns = legs[0].flow, row.start_ns
@@ -252,6 +252,7 @@ class _Builder:
             carried=carried,
             failure=found,
             address=remote[0] if remote else None,
+            opaque=row.artifact is Artifact.CONNECTION,
         )
 
     def _role(self, row: Row, url: str, host: str, flow: Flow | None) -> Role:
@@ -289,9 +290,11 @@ class _Builder:
         for leg in joined.legs:
             flow = leg.flow
             if flow is None and leg.failure and leg.failure.stage is Stage.DNS:
-                lookup = self.index.lookup(leg.host)
-                if lookup and of_lookup(lookup) and lookup.answer_packets:
-                    proof.append(evidence.packet(lookup.answer_packets[0], f"DNS {lookup.rcode}", lookup.file))
+                lookup = self.index.lookup(leg.host) if row.visibility is Visibility.SEEN else None
+                packets = (*lookup.answer_packets, *lookup.query_packets) if lookup and of_lookup(lookup) else ()
+                if lookup and packets:
+                    text = f"DNS {lookup.rcode}" if lookup.rcode else f"DNS query for {leg.host}, not answered"
+                    proof.append(evidence.packet(packets[0], text, lookup.file))
             elif flow and joined.exchange and leg is joined.legs[0]:
                 proof.append(evidence_of_exchange(flow, joined.exchange))
             elif flow and flow is not row.flow:

@@ -86,20 +86,24 @@ class Sources:
         self.bases = tuple(entry.url for entry in settings.proxies if "://" in entry.url) if settings else ()
         self._http2: dict[str, list[Http2Exchange]] = defaultdict(list)
         self._answers: dict[str, list[Answer]] = defaultdict(list)
+        self._named: dict[str, int] = {}
         for item in self.log.http2:
             if item.url:  # empty where the log could not tell two requests apart
                 self._http2[item.url].append(item)
-            self._keep(Answer(url=item.url, status=item.status, location=item.location))
+            self._keep(Answer(url=item.url, status=item.status, location=item.location), item.line)
         for flow in flows:
             for exchange in flow.exchanges:
-                self._keep(Answer(url=exchange.url, status=exchange.status, location=exchange.location))
-        self.targets = {
-            mask_url(answer.target) for answers in self._answers.values() for answer in answers if answer.target
-        }
-        """every URL that some `Location` names, masked"""
+                answer = Answer(url=exchange.url, status=exchange.status, location=exchange.location)
+                self._keep(answer, exchange.request_ns)
 
-    def _keep(self, answer: Answer) -> None:
+    def _keep(self, answer: Answer, at: int) -> None:
         self._answers[mask_url(answer.url)].append(answer)
+        if answer.target:
+            self._named.setdefault(mask_url(answer.target), at)
+
+    def is_redirected(self, url: str, at: int) -> bool:
+        """Whether an earlier `Location` named this URL. at: line of the HTTP/2 log, or ns of a clear request."""
+        return self._named.get(mask_url(url), at) < at
 
     def of_account(self) -> list[Row]:
         """Rows of go's log, in the order in which go began them."""
@@ -188,8 +192,8 @@ class Sources:
         for url, exchanges in self._http2.items():
             left = [item for item in exchanges if item.line not in given]
             parts = maybe_module_url(url, self.bases)
-            if parts and mask_url(url) not in self.targets:
-                for sendings in _sendings(left, repeats):
+            for sendings in _sendings(left, repeats) if parts else ():
+                if parts and not self.is_redirected(url, sendings[0].line):
                     yield self._of_http2(url, parts, sendings)
 
     def _of_http2(self, url: str, parts: ModuleUrl, sendings: Sequence[Http2Exchange]) -> Row:

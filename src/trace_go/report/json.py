@@ -6,15 +6,29 @@ import msgspec
 
 from trace_go.model.report import Report
 from trace_go.report import v1
-from trace_go.report.escape import json_safe
+from trace_go.report.escape import is_utf, json_ascii, json_safe, utf8
 
 
 class JsonReporter:
     """One JSON object per report, UTF-8, schema `trace-go/1`. Safe to show on a terminal."""
 
     def render(self, report: Report, out: TextIO) -> None:
-        text = msgspec.json.format(msgspec.json.encode(v1.of_report(report)), indent=1).decode()
-        out.write(json_safe(text) + "\n")
+        told = v1.of_report(report)
+        try:
+            encoded = msgspec.json.encode(told)
+        except UnicodeEncodeError:
+            encoded = msgspec.json.encode(_utf8(msgspec.to_builtins(told)))
+        text = json_safe(msgspec.json.format(encoded, indent=1).decode())
+        out.write((text if is_utf(out) else json_ascii(text)) + "\n")
+
+
+def _utf8(value: Any) -> Any:
+    """JSON values with every string as `utf8` has it."""
+    if isinstance(value, str):
+        return utf8(value)
+    if isinstance(value, dict):
+        return {utf8(key): _utf8(item) for key, item in value.items()}
+    return [_utf8(item) for item in value] if isinstance(value, list) else value
 
 
 def schema() -> dict[str, Any]:

@@ -13,11 +13,13 @@ from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
 from trace_go.model.finding import Severity, VerdictStatus
 from trace_go.model.ledger import Artifact, HandledBy, Hop, Request, Role
 from trace_go.model.report import Case, Report
-from trace_go.report.escape import clean
+from trace_go.report.escape import clean, fitting, prose
 
 MAX_PATHS = 4
 MAX_FAILURES = 12
 """failed requests listed one by one without -v"""
+MAX_GROUPS = 40
+"""groups of other requests listed without -v"""
 
 _STYLE = {
     VerdictStatus.OK: "bold green",
@@ -30,52 +32,43 @@ _HANDLER = {HandledBy.MITM: "bold magenta", HandledBy.NONE: "red", HandledBy.UNK
 _ROLE = {Role.FORWARD_PROXY: "forward proxy", Role.CHECKSUM_DB: "checksum database", Role.CDN: "CDN"}
 
 
-class _Marks(Struct, frozen=True, kw_only=True):
-    good: str
-    bad: str
-    bar: str
-
-
-_UNICODE = _Marks(good="●", bad="✗", bar="│")
-_ASCII = _Marks(good="o", bad="x", bar="|")
-
-
 class TerminalReporter(Struct, frozen=True, kw_only=True):
-    """color: None = as the output allows (NO_COLOR is honoured); width: None = the terminal's, 80 when piped."""
+    """color: None = on a terminal; width: None = the terminal's, 80 when piped."""
 
     color: bool | None = None
     width: int | None = None
     verbose: bool = False
 
     def render(self, report: Report, out: TextIO) -> None:
+        color = out.isatty() if self.color is None else self.color
         console = Console(
             file=out,
             width=self.width,
-            force_terminal=self.color or None,
-            no_color=self.color is False or None,
+            color_system="standard" if color else None,
+            force_terminal=color,
+            no_color=not color,
             highlight=False,
             emoji=False,
             markup=False,
         )
-        plain = not (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf")
-        page = _Page(console, _ASCII if plain else _UNICODE)
-        case = report.case
+        page, case = _Page(console), report.case
         _verdict(page, report)
         _paths(page, case.requests)
         _findings(page, report)
         _ledger(page, case, verbose=self.verbose)
         _unseen(page, case)
         _input(page, report)
-        console.print(Text("\n").join(page.lines), soft_wrap=True)
+        with console.capture() as drawn:
+            console.print(Text("\n").join(page.lines), soft_wrap=True)
+        out.write(fitting(drawn.get(), out.encoding or "utf-8"))
 
 
 class _Page:
     """Lines of a report, wrapped to the console's width."""
 
-    def __init__(self, console: Console, marks: _Marks) -> None:
+    def __init__(self, console: Console) -> None:
         self.lines: list[Text] = []
         self.console = console
-        self.marks = marks
 
     def head(self, title: str) -> None:
         self.lines += [Text(), Text(title, style="bold")]
@@ -84,9 +77,10 @@ class _Page:
         """A line of `text` behind `lead` (text, style); what does not fit goes on below the text's beginning."""
         prefix = Text.assemble(*lead)
         room = max(self.console.width - prefix.cell_len, 20)
-        for number, line in enumerate(Text(text, style=style).wrap(self.console, room) or [Text()]):
+        for number, part in enumerate(Text(text, style=style).wrap(self.console, room) or [Text()]):
+            line = (prefix if not number else Text(" " * prefix.cell_len)) + part
             line.rstrip()
-            self.lines.append((prefix if not number else Text(" " * prefix.cell_len)) + line)
+            self.lines.append(line)
 
     def table(self, table: Table, indent: int) -> None:
         options = self.console.options.update(width=self.console.width - indent)
@@ -98,9 +92,9 @@ class _Page:
 
 def _verdict(page: _Page, report: Report) -> None:
     verdict = report.verdict
-    page.add((f"{verdict.status.upper()} ", _STYLE[verdict.status]), text=clean(verdict.summary, 600), style="bold")
+    page.add((f"{verdict.status.upper()} ", _STYLE[verdict.status]), text=prose(verdict.summary, 600), style="bold")
     for remedy in verdict.fix:
-        page.add(("Fix: ", "bold"), text=clean(remedy.text))
+        page.add(("Fix: ", "bold"), text=prose(remedy.text))
         if remedy.command:
             page.add(("     $ ", "cyan"), text=clean(remedy.command), style="cyan")
 
@@ -112,7 +106,8 @@ def _paths(page: _Page, requests: Sequence[Request]) -> None:
     groups: dict[tuple[object, ...], list[Request]] = defaultdict(list)
     for request in requests:
         if request.hops:
-            groups[tuple((hop.role, hop.host, hop.ip, hop.broken) for hop in request.hops)].append(request)
+            way = tuple((hop.role, hop.host, hop.ip, hop.broken) for hop in request.hops)
+            groups[way, request.failure and request.failure.kind].append(request)
     ranked = sorted(groups.values(), key=lambda group: (not group[0].failed, -len(group)))
     if ranked:
         page.head("Path")
@@ -126,16 +121,16 @@ def _paths(page: _Page, requests: Sequence[Request]) -> None:
 
 def _path(page: _Page, requests: Sequence[Request]) -> None:
     """One path, a hop a line, with the times of the stage that leads to it and the broken place marked."""
-    first, marks = requests[0], page.marks
-    page.add((f"  {marks.good} ", "green"), ("this client  ", ""), text=_requests(requests), style="dim")
+    first = requests[0]
+    page.add(("  ● ", "green"), ("this client  ", ""), text=_requests(requests), style="dim")
     for hop in first.hops:
-        page.add((f"  {marks.bar} ", "dim"), text=_stage(hop, first), style="dim")
+        page.add(("  │ ", "dim"), text=_stage(hop, first), style="dim")
         if hop.broken:
-            page.add((f"  {marks.bad} ", "bold red"), text=_party(hop), style="bold")
-            page.add(("    ", ""), text=clean(first.failure.text if first.failure else "", 240), style="red")
+            page.add(("  ✗ ", "bold red"), text=_party(hop), style="bold")
+            page.add(("    ", ""), text=prose(first.failure.text if first.failure else "", 240), style="red")
             break
         unsure = "" if hop.visibility is Visibility.SEEN else f"  ({hop.visibility.value})"
-        page.add((f"  {marks.good} ", "green"), text=_party(hop) + unsure)
+        page.add(("  ● ", "green"), text=_party(hop) + unsure)
 
 
 def _requests(requests: Sequence[Request]) -> str:
@@ -147,15 +142,18 @@ def _requests(requests: Sequence[Request]) -> str:
 def _party(hop: Hop) -> str:
     name = clean(hop.label if hop.role is Role.INTERCEPTOR else hop.host or hop.ip or "?", 120)
     address = f" [{hop.ip}]" if hop.ip and hop.ip != name else ""
-    label = f", {clean(hop.label, 60)}" if hop.label and hop.role is not Role.INTERCEPTOR else ""
+    known = hop.label and hop.role is not Role.INTERCEPTOR and name not in hop.label
+    label = f", {clean(hop.label, 60)}" if known else ""
     return f"{_ROLE.get(hop.role, hop.role.value)} {name}{address}{label}"
 
 
 def _stage(hop: Hop, request: Request) -> str:
     """Times of the stages that end at this hop."""
     times, roles = request.timings, [item.role for item in request.hops]
-    first_tls = hop.role is Role.INTERCEPTOR or (hop is request.hops[-1] and Role.INTERCEPTOR not in roles)
+    first_tls = hop.role is Role.INTERCEPTOR or (hop is request.target and Role.INTERCEPTOR not in roles)
     stages: list[tuple[str, float | None]] = []
+    if hop.redirected:
+        return "redirected"
     if hop.role is Role.RESOLVER:
         stages.append(("DNS", times.dns_s))
     elif hop.role is Role.FORWARD_PROXY:
@@ -168,7 +166,11 @@ def _stage(hop: Hop, request: Request) -> str:
 
 
 def _seconds(value: float) -> str:
-    """`0.3 ms`, `12 ms`, `1.25 s`."""
+    """`<1 ms` (go's log has whole milliseconds), `<0.1 ms`, `0.3 ms`, `12 ms`, `1.25 s`."""
+    if value <= 0:
+        return "<1 ms"
+    if value < 0.0001:
+        return "<0.1 ms"
     if value >= 1:
         return f"{value:.2f} s"
     return f"{value * 1000:.0f} ms" if value >= 0.01 else f"{value * 1000:.1f} ms"
@@ -183,10 +185,10 @@ def _findings(page: _Page, report: Report) -> None:
     for number, item in enumerate(report.findings):
         if number:
             page.lines.append(Text())
-        page.add((f"  {item.severity.value} ", _SEVERITY[item.severity]), text=clean(item.title), style="bold")
-        page.add(("    ", ""), text=clean(item.detail, 900))
+        page.add((f"  {item.severity.value} ", _SEVERITY[item.severity]), text=prose(item.title), style="bold")
+        page.add(("    ", ""), text=prose(item.detail, 900))
         for piece in item.evidence:
-            page.add((f"    {source(piece, report.case)} ", "dim"), text=clean(piece.text, 240), style="dim")
+            page.add((f"    {source(piece, report.case)} ", "dim"), text=prose(piece.text, 240), style="dim")
         if item.remedy.command:
             page.add(("    $ ", "cyan"), text=clean(item.remedy.command), style="cyan")
         told = f"confidence {item.confidence.value}; trace-go explain {item.id}"
@@ -206,37 +208,66 @@ def source(piece: Evidence, case: Case) -> str:
 # -- ledger ------------------------------------------------------------------------------------------------------------
 
 
+class _Row(Struct, frozen=True, kw_only=True):
+    """One line of the ledger: a request, or several that agree in what the line shows."""
+
+    group: Sequence[Request]
+    what: str
+
+    @property
+    def result(self) -> Text:
+        broken = self.group[0].failure
+        return Text(clean(broken.kind, 40), style="red") if broken else Text(_statuses(self.group))
+
+    @property
+    def handler(self) -> Text:
+        handled_by = self.group[0].handled_by
+        return Text(handled_by.value, style=_HANDLER.get(handled_by, ""))
+
+    @property
+    def host(self) -> str:
+        return clean(_host(self.group[0]), 120)
+
+    @property
+    def time(self) -> str:
+        """Of the slowest."""
+        times = [item.timings.response_s for item in self.group if item.timings.response_s is not None]
+        bound = "≤ " if len(times) > 1 and max(times) > 0 else ""
+        return f"{bound}{_seconds(max(times))}" if times else ""
+
+
 def _ledger(page: _Page, case: Case, *, verbose: bool) -> None:
     if not case.requests:
         return
     failures = [request for request in case.requests if request.failed]
     fine = [request for request in case.requests if not request.failed]
+    groups = [[request] for request in fine] if verbose else _grouped(fine)
+    bad = [_Row(group=[item], what=_what(item)) for item in (failures if verbose else failures[:MAX_FAILURES])]
+    good = [
+        _Row(group=group, what=_what(group[0]) if len(group) == 1 else f"{len(group)} × {group[0].artifact.value}")
+        for group in (groups if verbose else groups[:MAX_GROUPS])
+    ]
+    rows, hosts = bad + good, {_host(request) for request in case.requests}
     noun = "row" if len(case.requests) == 1 else "rows"
-    page.head(f"Ledger: {len(case.requests)} {noun}" + (f", {len(failures)} failed" if failures else ""))
+    head = f"Ledger: {len(case.requests)} {noun}" + (f", {len(failures)} failed" if failures else "")
+    page.head(head + (f", all for {clean(min(hosts), 120)}" if len(hosts) == 1 else ""))
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
     table.add_column("result", overflow="fold", max_width=18)
     table.add_column("handled by", no_wrap=True)
-    table.add_column("request", overflow="fold", ratio=1)
-    table.add_column("host", overflow="fold", max_width=24)
-    table.add_column("time", justify="right", no_wrap=True)
-    shown = failures if verbose else failures[:MAX_FAILURES]
-    for request in shown:
-        _add_row(table, [request], _what(request))
-    if len(failures) > len(shown):
-        table.add_row("", "", Text(f"and {len(failures) - len(shown)} more failed requests: -v", style="dim"), "", "")
-    for group in [[request] for request in fine] if verbose else _grouped(fine):
-        _add_row(table, group, _what(group[0]) if len(group) == 1 else f"{len(group)} × {group[0].artifact.value}")
+    table.add_column("request", overflow="fold")
+    if len(hosts) > 1:
+        table.add_column("host", overflow="fold", max_width=max(24, page.console.width // 4))
+    timed = any(row.time for row in rows)
+    if timed:
+        table.add_column("time", justify="right", no_wrap=True)
+    for row in rows:
+        cells = [row.result, row.handler, Text(row.what)]
+        cells += [Text(row.host)] * (len(hosts) > 1) + [Text(row.time)] * timed
+        table.add_row(*cells)
     page.table(table, indent=2)
-
-
-def _add_row(table: Table, group: Sequence[Request], what: str) -> None:
-    """group: requests that agree in what the row shows."""
-    first = group[0]
-    times = [item.timings.response_s for item in group if item.timings.response_s is not None]
-    slowest = f"{'≤ ' if len(times) > 1 else ''}{_seconds(max(times))}" if times else ""
-    result = Text(clean(first.failure.kind, 40), style="red") if first.failure else Text(_statuses(group))
-    handler = Text(first.handled_by.value, style=_HANDLER.get(first.handled_by, ""))
-    table.add_row(result, handler, Text(what), Text(clean(_host(first), 120)), Text(slowest))
+    for number, noun in ((len(failures) - len(bad), "failed requests"), (len(groups) - len(good), "groups")):
+        if number:
+            page.add(("  ", ""), text=f"and {number:,} more {noun}: -v", style="dim")
 
 
 def _grouped(requests: Iterable[Request]) -> list[list[Request]]:
@@ -252,13 +283,16 @@ def _statuses(requests: Sequence[Request]) -> str:
 
 
 def _host(request: Request) -> str:
-    return (request.hops[-1].host or request.hops[-1].ip or "?") if request.hops else "?"
+    return (request.target.host or request.target.ip or "?") if request.target else "?"
 
 
 def _what(request: Request) -> str:
     module = f"{request.module}@{request.version}" if request.version else request.module
-    repeats = f" (sent {request.repeats + 1} times)" if request.repeats else ""
-    return clean(f"{request.artifact.value} {module or request.url or ''}{repeats}".rstrip(), 240)
+    path = (request.url or "").partition("://")[2].partition("/")[2]
+    path = path.removeprefix("sumdb/").removesuffix("/supported") if "sumdb/" in path else path and f"/{path}"
+    times = "twice" if request.repeats == 1 else f"{request.repeats + 1} times"
+    repeats = f" (sent {times})" if request.repeats else ""
+    return clean(f"{request.artifact.value} {module or path}{repeats}".rstrip(), 240)
 
 
 # -- rest --------------------------------------------------------------------------------------------------------------

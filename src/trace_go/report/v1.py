@@ -181,6 +181,7 @@ class Hop(msgspec.Struct, frozen=True, kw_only=True):
     flow: int | None
     label: str
     visibility: str
+    redirected: bool
     broken: bool
 
 
@@ -512,6 +513,7 @@ def _request(x: ledger.Request) -> Request:
                 flow=h.flow,
                 label=h.label,
                 visibility=h.visibility,
+                redirected=h.redirected,
                 broken=h.broken,
             )
             for h in x.hops

@@ -31,7 +31,7 @@ from trace_go.checks.proof import of_chain
 from trace_go.model.chain import ChainFault
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import Stage
+from trace_go.model.ledger import Request, Stage
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=37)
@@ -50,7 +50,7 @@ def find(case: Case) -> Iterator[Finding]:
             "chain-incomplete",
             META,
             title=f"{name} does not send its whole certificate chain",
-            detail=f"{sentence(judgement.detail)} {count(len(requests), 'request')} failed.",
+            detail=f"{sentence(judgement.detail)} {_effect(requests)}",
             remedy=Remedy(
                 text="The server's operator must send the intermediate certificate too (fullchain.pem).",
                 command=handshake(case, requests[0]) if requests else None,
@@ -58,5 +58,12 @@ def find(case: Case) -> Iterator[Finding]:
             subject=name,
             requests=requests,
             evidence=[of_chain(judgement)],
+            severity=None if requests else Severity.NOTE,
             confidence=Confidence.MEDIUM if len(judgement.chain) == 1 else Confidence.HIGH,
         )
+
+
+def _effect(requests: list[Request]) -> str:
+    if requests:
+        return f"{count(len(requests), 'request')} failed."
+    return "No request failed here, but go fails wherever it does not know the intermediate certificate."

@@ -68,7 +68,8 @@ def find(case: Case) -> Iterator[Finding]:
             META,
             title=f"{name} intercepts TLS to {some(judgement.name for judgement in judgements)}",
             detail=f"The certificate for {first.name} was issued by “{_issuer(first)}”"
-            f"{f' ({why})' if why else ''}. {effect} {count(len(requests), 'request')} affected.",
+            f"{f' ({why})' if why else ''}. {effect} "
+            f"{count(len(requests), 'request')} came as far as it.",
             remedy=Remedy(
                 text=_TRUSTED if trusted else _UNTRUSTED,
                 command=handshake(case, requests[0]) if requests else None,

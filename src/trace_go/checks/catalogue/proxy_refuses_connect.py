@@ -41,18 +41,19 @@ def find(case: Case) -> Iterator[Finding]:
     groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for proxy, requests in failed(case, "proxy-refused").items():
         for request in requests:
-            groups[proxy, _answer(case, request)].append(request)
-    for (proxy, answer), requests in groups.items():
-        status = answer.partition(" ")[0]
+            status = _answer(case, request).partition(" ")[0]
+            groups[proxy, status if status.isdigit() else ""].append(request)
+    for (proxy, status), requests in groups.items():
         yield finding(
             case,
             "proxy-refuses-connect",
             META,
-            title=f"The forward proxy {proxy} refuses CONNECT to {some(map(target, requests))}: {answer}",
+            title=f"The forward proxy {proxy} refuses CONNECT to {some(map(target, requests))}"
+            f": {_answer(case, requests[0])}",
             detail=f"The answer came from the proxy, not from {target(requests[0])}. "
             f"{count(len(requests), 'request')} failed.",
             remedy=_remedy(case, status, requests[0]),
-            subject=f"{proxy}:{status if status.isdigit() else 'refused'}",
+            subject=f"{proxy}:{status or 'refused'}",
             requests=requests,
         )
 

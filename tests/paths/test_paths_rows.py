@@ -1,0 +1,391 @@
+"""Hidden repeats, redirects, GOPROXY's attempts: what go's own account says of requests."""
+
+import pytest
+
+from paths.made import MIRROR, MS, OTHER, START, Log, Net, exchange, ledger
+from trace_go.model.flow import Outcome
+from trace_go.model.ledger import Artifact, HandledBy, Request, Role, Stage
+
+BASE = "https://proxy.golang.org"
+ZIP = f"{BASE}/example.com/a/@v/v1.0.0.zip"
+MOD = f"{BASE}/example.com/a/@v/v1.0.0.mod"
+STORED = "https://storage.googleapis.com/proxy-golang-org-prod/abc.zip?X-Goog-Signature=xxxxx"
+
+
+def roles(request: Request) -> list[tuple[str, str | None]]:
+    return [(hop.role.value, hop.host) for hop in request.hops if hop.role is not Role.RESOLVER]
+
+
+def mirror() -> Net:
+    net = Net()
+    net.resolve("proxy.golang.org", MIRROR)
+    net.flow()
+    return net
+
+
+# -- repeats -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sent", "repeats"), [([404, 404], 1), ([404], 0), ([None, 200], 1), ([200], 0), ([], 0)])
+def test_repeats_of_a_logged_request(sent: list[int | None], repeats: int) -> None:
+    log = Log()
+    log.get(MOD, sent[-1] if sent else 200, sent=sent)
+    (request,) = ledger(mirror(), log)
+    assert request.repeats == repeats
+
+
+def test_equal_requests_of_two_commands_keep_their_own_repeats() -> None:
+    log = Log()
+    for _ in range(2):
+        log.get(MOD, 404, sent=[404, 404])
+    assert [request.repeats for request in ledger(mirror(), log)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "version", "repeats"),
+    [
+        ([404, 404], "go1.27.3", [1]),
+        ([404, 404, 404, 404], "go1.24.0", [1, 1]),
+        ([404, 404], "go1.23.4", [0, 0]),
+        ([200, 200], "go1.27.3", [0, 0]),
+        ([None, None, 200], "go1.27.3", [2]),
+        ([500, 500], "go1.27.3", [0, 0]),
+    ],
+)
+def test_repeats_where_only_the_http2_log_tells(statuses: list[int | None], version: str, repeats: list[int]) -> None:
+    log = Log()
+    for status in statuses:
+        log.http2(MOD, status)
+    requests = ledger(mirror(), log, GOVERSION=version)
+    assert [request.repeats for request in requests] == repeats
+    assert {(request.artifact, request.module) for request in requests} == {(Artifact.MOD, "example.com/a")}
+
+
+# -- redirects ---------------------------------------------------------------------------------------------------------
+
+
+def redirecting() -> tuple[Net, Log]:
+    net = mirror()
+    net.resolve("storage.googleapis.com", OTHER)
+    net.flow("storage.googleapis.com", OTHER, outcome=Outcome.IDLE)
+    net.flow("storage.googleapis.com", OTHER)
+    return net, Log()
+
+
+def test_a_redirected_zip_shows_the_storage_host() -> None:
+    net, log = redirecting()
+    log.get(ZIP, 200, sent=[302], location=STORED)
+    (request,) = ledger(net, log)
+    assert roles(request) == [("mirror", "proxy.golang.org"), ("cdn", "storage.googleapis.com")]
+    assert [hop.flow for hop in request.hops] == [None, 0, 2]
+    assert [hop.redirected for hop in request.hops] == [False, False, True]
+    assert request.target
+    assert request.target.host == "proxy.golang.org"
+    assert request.handled_by is HandledBy.MIRROR
+    assert request.redirects == (STORED,)
+    assert "ClientHello for storage.googleapis.com" in [piece.text for piece in request.evidence]
+    assert len(ledger(net, log)) == 1  # the second leg is no row of its own
+
+
+def test_the_second_leg_in_the_http2_log_is_no_row_of_its_own() -> None:
+    net, log = redirecting()
+    log.http2(ZIP, 302, location=STORED)
+    log.http2(STORED, 200)
+    (request,) = ledger(net, log)
+    assert request.status == 200
+    assert roles(request)[-1] == ("cdn", "storage.googleapis.com")
+
+
+def test_the_storage_host_answers_403() -> None:
+    net, log = redirecting()
+    log.get(ZIP, 403, sent=[302], location=STORED)
+    (request,) = ledger(net, log)
+    assert [(hop.role, hop.broken) for hop in request.hops[1:]] == [(Role.MIRROR, False), (Role.CDN, True)]
+    assert request.failure
+    assert request.failure.kind == "status-403"
+
+
+def test_the_storage_host_is_unreachable() -> None:
+    net, log = mirror(), Log()
+    net.resolve("storage.googleapis.com", OTHER)
+    dead = net.flow(None, OTHER, outcome=Outcome.NO_ANSWER)
+    log.get(ZIP, error=f'Get "{STORED}": dial tcp {OTHER}:443: i/o timeout', sent=[302], location=STORED)
+    (request,) = ledger(net, log)
+    assert [(hop.role, hop.broken, hop.flow) for hop in request.hops[1:]] == [
+        (Role.MIRROR, False, 0),
+        (Role.CDN, True, dead.id),
+    ]
+    assert request.handled_by is HandledBy.NONE
+    assert request.failure
+    assert request.failure.stage is Stage.CONNECT
+
+
+@pytest.mark.parametrize("with_http2", [True, False])
+def test_the_storage_hosts_name_is_not_resolved(with_http2: bool) -> None:
+    net, log = mirror(), Log()
+    net.resolve("storage.googleapis.com", rcode="NXDOMAIN")
+    message = f'Get "{STORED}": dial tcp: lookup storage.googleapis.com on 198.51.100.53:53: no such host'
+    log.get(ZIP, error=message, sent=[302] if with_http2 else [], location=STORED)
+    (request,) = ledger(net, log)
+    assert [(hop.role, hop.broken) for hop in request.hops] == [
+        (Role.RESOLVER, False),
+        (Role.MIRROR, False),
+        (Role.RESOLVER, True),
+        (Role.CDN, False),
+    ]
+    assert any(piece.text == "DNS NXDOMAIN" for piece in request.evidence)
+
+
+def test_a_redirect_to_plain_http_is_not_followed() -> None:
+    net, log = redirecting()
+    insecure = STORED.replace("https", "http")
+    message = f'Get "{insecure}": redirected from secure URL {ZIP} to insecure URL {insecure}'
+    log.get(ZIP, error=message, sent=[302], location=insecure)
+    (request,) = ledger(net, log)
+    assert roles(request) == [("mirror", "proxy.golang.org")]
+    assert request.hops[-1].broken
+    assert (request.handled_by, request.status) == (HandledBy.MIRROR, 302)
+    assert request.redirects == (insecure,)
+
+
+def test_redirects_on_one_host_add_no_hop() -> None:
+    net, log = mirror(), Log()
+    log.get(ZIP, 200, sent=[301], location="/other/path.zip")
+    (request,) = ledger(net, log)
+    assert roles(request) == [("mirror", "proxy.golang.org")]
+    assert request.redirects == (f"{BASE}/other/path.zip",)
+
+
+def test_a_failure_behind_a_redirect_on_one_host_is_that_hosts() -> None:
+    net, log = mirror(), Log()
+    log.get(ZIP, 403, sent=[301], location="/other/path.zip")
+    (request,) = ledger(net, log)
+    assert request.hops[-1].broken
+
+
+def test_a_chain_of_redirects() -> None:
+    net, log = redirecting()
+    net.flow("cdn.example", "203.0.113.77")
+    log.http2(ZIP, 302, location="https://cdn.example/x.zip")
+    log.http2("https://cdn.example/x.zip", 302, location=STORED)
+    log.http2(STORED, 404)
+    (request,) = ledger(net, log)
+    assert [host for _, host in roles(request)] == ["proxy.golang.org", "cdn.example", "storage.googleapis.com"]
+    assert request.status == 404
+
+
+@pytest.mark.parametrize("other", [ZIP, MOD])
+def test_a_loop_of_redirects_ends(other: str) -> None:
+    log = Log()
+    log.http2(ZIP, 302, location=other)
+    log.http2(other, 302, location=ZIP)
+    requests = ledger(mirror(), log)
+    assert [request.url for request in requests] == [ZIP]
+    assert len(requests[0].redirects) == 10
+
+
+def test_a_vanity_host_redirects_to_another_origin() -> None:
+    net, log = Net(), Log()
+    net.flow("corp.example", MIRROR)
+    net.flow("www.corp.example", OTHER)
+    log.get("https://corp.example/tool?go-get=1", 200, sent=[301], location="https://www.corp.example/tool?go-get=1")
+    (request,) = ledger(net, log)
+    assert roles(request) == [("origin", "corp.example"), ("origin", "www.corp.example")]
+    assert request.handled_by is HandledBy.DIRECT
+
+
+def test_redirect_in_clear_with_and_without_gos_account() -> None:
+    net, log = Net(), Log()
+    url, target = "http://mirror.example/example.com/a/@v/v1.0.0.zip", "http://store.example/a/@v/v1.0.0.zip"
+    net.flow("mirror.example", port=80, exchanges=[exchange(url, 302, location=target)])
+    net.flow("store.example", OTHER, 80, exchanges=[exchange(target, request_ns=START + MS)])
+    log.get(url)
+    for requests in (ledger(net, log, GOPROXY="http://mirror.example"), ledger(net)):
+        (request,) = requests
+        assert roles(request) == [("mirror", "mirror.example"), ("cdn", "store.example")]
+        assert (request.status, request.redirects) == (200, (target,))
+        assert request.hops[-1].flow == 1
+
+
+# -- GOPROXY -----------------------------------------------------------------------------------------------------------
+
+
+def test_attempts_and_why_the_next_entry_was_tried() -> None:
+    net, log = mirror(), Log()
+    net.flow("goproxy.cn", OTHER)
+    log.get(MOD, 404, sent=[404, 404])
+    log.get(MOD.replace(BASE, "https://goproxy.cn"), 200, sent=[200])
+    first, second = ledger(net, log, GOPROXY=f"{BASE},https://goproxy.cn,direct")
+    assert (first.attempt, first.proxy_entry) == (1, BASE)
+    assert first.next_entry
+    assert "404" in first.next_entry
+    assert first.failure is None  # part of the search
+    assert (second.attempt, second.proxy_entry, second.next_entry) == (2, "https://goproxy.cn", None)
+
+
+def test_attempts_are_told_without_x_lines_too() -> None:
+    net, log = mirror(), Log()
+    log.http2(MOD, 403)
+    log.http2(MOD, 403)
+    (request,) = ledger(net, log, GOPROXY=f"{BASE},direct")
+    assert request.next_entry
+    assert "comma stops" in request.next_entry
+    assert request.failure
+    assert request.failure.kind == "status-403"
+
+
+@pytest.mark.parametrize(
+    ("path", "goproxy", "failed"),
+    [
+        ("/example.com/@v/list", BASE, False),  # go asks for every prefix
+        ("/example.com/a/@latest", BASE, False),
+        ("/sumdb/sum.golang.org/supported", BASE, False),
+        ("/example.com/a/@v/v1.0.0.mod", f"{BASE},direct", False),  # goes on
+        ("/example.com/a/@v/v1.0.0.mod", BASE, True),
+    ],
+)
+def test_which_404_is_a_failure(path: str, goproxy: str, failed: bool) -> None:
+    log = Log()
+    log.get(BASE + path, 404, sent=[404, 404])
+    (request,) = ledger(mirror(), log, GOPROXY=goproxy)
+    assert request.failed == failed
+    assert (request.handled_by, request.status) == (HandledBy.MIRROR, 404)
+
+
+@pytest.mark.parametrize(
+    ("url", "goproxy", "gosumdb", "role", "handled_by"),
+    [
+        (f"{BASE}/sumdb/sum.golang.org/lookup/a.example/m@v1.0.0", BASE, "", "mirror", "mirror"),
+        ("https://sum.golang.org/lookup/a.example/m@v1.0.0", BASE, "", "checksum-db", "checksum-db"),
+        ("https://sum.golang.google.cn/tile/8/0/001", BASE, "sum.golang.google.cn", "checksum-db", "checksum-db"),
+        ("https://sums.corp.example/lookup/a.example/m@v1.0.0", BASE, "", "checksum-db", "checksum-db"),
+        (
+            "https://corp.example/goproxy/sumdb/sum.golang.org/supported",
+            "https://corp.example/goproxy",
+            "",
+            "mirror",
+            "mirror",
+        ),
+    ],
+)
+def test_checksum_database_through_the_mirror_or_direct(
+    url: str, goproxy: str, gosumdb: str, role: str, handled_by: str
+) -> None:
+    net, log = Net(), Log()
+    net.flow(url.split("/")[2])
+    log.get(url, sent=[200])
+    (request,) = ledger(net, log, GOPROXY=goproxy, GOSUMDB=gosumdb)
+    assert request.target
+    assert (request.target.role.value, request.handled_by.value) == (role, handled_by)
+
+
+def test_a_mirror_below_a_path_of_an_origin() -> None:
+    net, log = Net(), Log()
+    net.flow("github.com")
+    log.get("https://github.com/mirror/example.com/a/@v/v1.0.0.mod", sent=[200])
+    (request,) = ledger(net, log, GOPROXY="https://github.com/mirror")
+    assert request.handled_by is HandledBy.MIRROR
+
+
+def test_rows_stand_in_the_order_in_which_go_began_them() -> None:
+    net, log = mirror(), Log()
+    net.flow("git.example", OTHER, client="git (libcurl with GnuTLS)")
+    log.get(MOD, 404, sent=[404, 404])
+    log.git("https://git.example/a.git")
+    log.http2(f"{BASE}/golang.org/toolchain/@v/v0.0.1-go1.99.0.linux-amd64.zip", 200)
+    log.get(ZIP, 404, sent=[404, 404])
+    requests = ledger(net, log, GOPROXY=f"{BASE},direct")
+    assert [request.artifact.value for request in requests] == ["mod", "git", "toolchain", "zip"]
+    assert [request.id for request in requests] == [0, 1, 2, 3]
+
+
+def test_a_request_without_an_end() -> None:
+    log = Log()
+    log.get(MOD, sent=[None], finished=False)
+    (request,) = ledger(mirror(), log)
+    assert request.failure
+    assert request.failure.kind == "response-timeout"
+    assert request.handled_by is HandledBy.NONE
+
+
+# -- git ---------------------------------------------------------------------------------------------------------------
+
+REPOSITORY = "https://git.example/lib.git"
+REFUSED = (
+    "go: x.example/lib@v1: invalid version: git ls-remote -q --end-of-options {} in /m/vcs/x: exit status 128:\n\t{}"
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "handled_by", "status"),
+    [
+        (
+            "fatal: unable to access 'REPO': server certificate verification failed. CAfile: none",
+            "unknown-authority",
+            "none",
+            None,
+        ),
+        ("fatal: unable to access 'REPO': Could not resolve host: git.example", "nxdomain", "none", None),
+        (
+            "fatal: could not read Username for 'https://git.example': terminal prompts disabled",
+            "status-401",
+            "direct",
+            401,
+        ),
+        ("fatal: unable to access 'REPO': The requested URL returned error: 503", "status-503", "direct", 503),
+    ],
+)
+def test_a_git_command_that_failed(said: str, kind: str, handled_by: str, status: int | None) -> None:
+    net, log = Net(), Log()
+    if handled_by == "direct":
+        net.flow("git.example", OTHER, client="git (libcurl with GnuTLS)")
+    log.git(REPOSITORY)
+    log.say(REFUSED.format(REPOSITORY, said.replace("REPO", REPOSITORY)))
+    (request,) = ledger(net, log)
+    assert request.failure
+    assert (request.failure.kind, request.handled_by.value, request.status) == (kind, handled_by, status)
+    assert request.failure.text.startswith("fatal: ")
+    assert [piece.line for piece in request.evidence if piece.kind == "log"] == [1, 2]
+
+
+def test_a_missing_revision_is_no_failure_of_the_path() -> None:
+    net, log = Net(), Log()
+    net.flow("git.example", OTHER, client="git (libcurl with GnuTLS)")
+    log.git(REPOSITORY)
+    log.say("go: x.example/lib@v9.0.0: invalid version: unknown revision v9.0.0")
+    (request,) = ledger(net, log)
+    assert request.failure is None
+    assert request.handled_by is HandledBy.DIRECT
+
+
+def test_the_error_of_another_repository_is_not_this_ones() -> None:
+    net, log = Net(), Log()
+    log.git(REPOSITORY)
+    log.git("https://git.example/other.git")
+    log.say(REFUSED.format(REPOSITORY, "fatal: Could not resolve host: git.example"))
+    assert [request.failed for request in ledger(net, log)] == [True, False]
+
+
+# -- secrets -----------------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_of_the_log_reaches_a_row() -> None:
+    net, log = mirror(), Log()
+    secret = "https://storage.googleapis.com/a.zip?X-Goog-Signature=SECRET"
+    log.get(
+        ZIP,
+        error=f'Get "{secret}": redirected from secure URL {ZIP} to insecure URL {secret}',
+        sent=[302],
+        location=secret,
+    )
+    log.get("https://user:SECRET@corp.example/example.com/a/@v/list?token=SECRET", sent=[200])
+    log.git("https://user:SECRET@git.example/a.git")
+    log.say(
+        REFUSED.format(
+            "https://user:SECRET@git.example/a.git",
+            "fatal: unable to access 'https://user:SECRET@git.example/a.git': EOF",
+        )
+    )
+    requests = ledger(net, log)
+    assert len(requests) == 3
+    assert "SECRET" not in repr(requests)
