@@ -67,6 +67,8 @@ def run(command: list[str], output: Path) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode not in ((0, 1) if command[1] == "read" else (0,)):
         raise RuntimeError(f"{command[0]} ended with status {process.returncode}")
+    if command[1] == "read" and not output.stat().st_size:
+        raise RuntimeError(f"{command[0]} wrote no report")
     return wall, usage.ru_maxrss / 1e3
 
 

@@ -1,6 +1,6 @@
-"""Captures by other projects whose expected facts an independent tool found: server names, CONNECT authorities, DNS names.
+"""Captures by other projects whose facts another tool found: server names, CONNECT authorities, DNS names.
 
-The corpora are not part of the project: without them (or the folder that TRACE_GO_CORPORA names) these tests are skipped.
+The corpora are no part of the project: without them, or the folder that TRACE_GO_CORPORA names, the tests are skipped.
 """
 
 import json
@@ -61,5 +61,5 @@ def test_facts_equal_the_expected(row: dict[str, Any]) -> None:
     hellos = [flow.tls.hello for flow in seen.traffic.flows if flow.tls and flow.tls.hello]
     assert {hello.sni for hello in hellos if hello.sni} == set(row.get("sni", ()))
     assert {flow.tunnel.authority for flow in seen.traffic.flows if flow.tunnel} == set(row.get("connect", ()))
-    asked = {"" if name == ROOT_NAME else name.lower().rstrip(".") for name in row.get("dns_qnames", ())}
+    asked = {"" if name.lower() == ROOT_NAME else name.lower().rstrip(".") for name in row.get("dns_qnames", ())}
     assert {lookup.name.rstrip(".") for lookup in seen.traffic.lookups} == asked

@@ -36,7 +36,13 @@ def run() -> NoReturn:
     """The console script. Skips the interpreter's taking apart of every object, which after a large capture can take
     seconds.
     """
-    code = main()
+    try:
+        code = main()
+    except Exception:  # noqa: BLE001 -- a bug must not end with 1, which means findings
+        import traceback
+
+        traceback.print_exc()
+        code = USAGE_ERROR
     with suppress(BrokenPipeError):  # the reader of our output went away
         sys.stdout.flush()
     os._exit(code)
