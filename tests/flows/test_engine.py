@@ -25,7 +25,8 @@ from flows.tls_talks import (
 )
 from trace_go.flows import engine as engine_module
 from trace_go.flows.engine import Engine
-from trace_go.model.flow import Outcome
+from trace_go.model.flow import Endpoint, Outcome
+from trace_go.model.tls import TlsSession
 from wire.tls_samples import NAME
 
 GET = b"GET /x/@v/list HTTP/1.1\r\nHost: mirror.example\r\n\r\n"
@@ -162,6 +163,8 @@ def test_a_flow_in_full() -> None:
     assert flow.fin_from_client
     assert flow.fin_from_server
     assert (flow.name, flow.reset, flow.icmp, flow.process) == (NAME, None, None, None)
+    plain = {int, str, bool, type(None), Outcome, Endpoint, TlsSession, tuple}
+    assert {type(getattr(flow, name)) for name in flow.__struct_fields__} <= plain, "numpy numbers are no JSON"
 
 
 def test_ids_go_on_and_files_are_marked() -> None:

@@ -381,6 +381,22 @@ class Log:
         )
 
 
+def account(
+    log: Log | None = None, env: dict[str, str] | None = None, go_env: dict[str, str] | None = None, **changes: Any
+) -> GoAccount:
+    """What a traced command told; without a log, that nothing was traced."""
+    if not log:
+        return GoAccount(**changes)
+    fields: dict[str, Any] = {
+        "argv": ("go", "mod", "download"),
+        "exit_code": 0,
+        "go_env": {"GOVERSION": "go1.27.3", **(go_env or {})},
+        "process_env": env or {},
+        "log": log.log,
+    }
+    return GoAccount(**fields | changes)
+
+
 def ledger(
     net: Net,
     log: Log | None = None,
@@ -390,15 +406,7 @@ def ledger(
     **go_env: str,
 ) -> tuple[Request, ...]:
     """The ledger as the pipeline builds it. env: the command's proxy variables."""
-    account = GoAccount()
-    if log:
-        account = GoAccount(
-            argv=("go", "mod", "download"),
-            exit_code=0,
-            go_env={"GOVERSION": "go1.27.3", **go_env},
-            process_env=env or {},
-            log=log.log,
-        )
-    plan = settings(account.go_env) if log else None
-    hosts = load_hosts(config or Config(), plan.proxies, plan.sumdb, plan.sumdb_url) if plan else load_hosts(config)
-    return build(net.traffic, account, plan, hosts, net.judgements)
+    told = account(log, env, go_env)
+    plan = settings(told.go_env) if log else None
+    hosts = load_hosts(config, plan.proxies, plan.sumdb, plan.sumdb_url) if plan else load_hosts(config)
+    return build(net.traffic, told, plan, hosts, net.judgements)

@@ -1,9 +1,9 @@
 """Judging a whole input: one judgement for each name, chain and day, and interception across chains."""
 
-import msgspec
 from collections.abc import Callable
 from functools import partial
 
+import msgspec
 import pytest
 
 from trace_go.model.chain import ChainFault as F

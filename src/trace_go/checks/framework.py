@@ -188,9 +188,8 @@ def finding(
         audience=meta.audience,
         title=title,
         detail=detail,
-        evidence=proof.chosen([*evidence, *proof.of_requests(case, requests)]) or proof.chosen(
-            piece for request in requests for piece in request.evidence
-        ),
+        evidence=proof.chosen([*evidence, *proof.of_requests(case, requests)])
+        or proof.chosen(piece for request in requests for piece in request.evidence),
         remedy=remedy,
         subject=subject,
         requests=tuple(request.id for request in requests),

@@ -1,6 +1,7 @@
 """What the subcommands share: options from arguments, progress, writing the report, the exit status."""
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -71,8 +72,10 @@ def config(file: Path | None) -> Config:
         return Config()
     try:
         text = file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: no UTF-8 text (byte {error.start})") from error
     try:
         found = load_config(text)
     except ConfigError as error:
@@ -82,34 +85,58 @@ def config(file: Path | None) -> Config:
     return found
 
 
+def expect_output(arguments: argparse.Namespace) -> None:
+    """Raises TraceGoError when -o names a file that cannot be written, before there is anything to write."""
+    if not arguments.output:
+        return
+    path = Path(arguments.output)
+    reason = None
+    if path.is_dir():
+        reason = "is a directory"
+    elif not path.parent.is_dir():
+        reason = f"there is no directory {path.parent}"
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        reason = "not allowed"
+    if reason:
+        raise TraceGoError(f"cannot write the report to {arguments.output}: {reason}")
+
+
 def write(report: Report, arguments: argparse.Namespace, out: TextIO) -> None:
     """Render to -o or `out`. Raises TraceGoError when the file cannot be written."""
     if not arguments.output:
-        _reporter(arguments).render(report, out)
+        _reporter(arguments, out).render(report, out)
+        out.flush()
         return
     try:
         with Path(arguments.output).open("w", encoding="utf-8") as file:
-            _reporter(arguments).render(report, file)
+            _reporter(arguments, file).render(report, file)
     except OSError as error:
         raise TraceGoError(f"cannot write the report to {arguments.output}: {error.strerror or error}") from error
 
 
-def _reporter(arguments: argparse.Namespace) -> Reporter:
+def _reporter(arguments: argparse.Namespace, out: TextIO) -> Reporter:
     if arguments.format == "json":
         from trace_go.report.json import JsonReporter
 
         return JsonReporter()
     from trace_go.report.terminal import TerminalReporter
 
-    color = {"always": True, "never": False}.get(arguments.color)
-    return TerminalReporter(color=color, verbose=arguments.verbose)
+    return TerminalReporter(color=colored(arguments.color, out), verbose=arguments.verbose)
+
+
+def colored(choice: str, out: TextIO) -> bool:
+    """Whether to colour `out`. NO_COLOR (no-color.org) counts unless an option says otherwise."""
+    if choice != "auto":
+        return choice == "always"
+    return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def status(report: Report, fail_on: str | None) -> int:
-    """0, 1 for findings at or above fail_on, 2 when an input could not be read to its end."""
-    problems = [f"{item.name}: {item.problem}" for item in report.case.files if item.problem]
-    for problem in problems:
-        print(f"trace-go: {clean(problem, 1000)}", file=sys.stderr)
+    """0, 1 for findings at or above fail_on, 2 when an input could not be read to its end, which it tells."""
+    problems = [(item.name, item.problem) for item in report.case.files if item.problem]
+    for name, problem in problems:
+        text = problem if problem.startswith(f"{name}: ") else f"{name}: {problem}"
+        print(f"trace-go: {clean(text, 1000)}", file=sys.stderr)
     if problems:
         return 2
     return int(exceeds(report, fail_on))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from typing import NoReturn
 
 from trace_go import __version__
@@ -51,6 +52,9 @@ def run() -> NoReturn:
 def main(argv: Sequence[str] | None = None) -> int:
     """What `trace-go` with these arguments does; returns the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):  # pages and names hold characters that not every encoding has
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return _main(arguments)
     except TraceGoError as error:
@@ -72,9 +76,13 @@ def _main(arguments: list[str]) -> int:
         options = _parser(name).parse_args(own)
     else:
         name, parser = "run", _parser("run")
+        if own and not own[0].startswith("-"):
+            parser.error(
+                f"{own[0]!r} is no command of trace-go: write `trace-go -- {own[0]} …` to run it under observation"
+            )
         options = parser.parse_args(own)
         if not command:
-            parser.error("no command: write `trace-go -- go mod download`, or `trace-go read FILE` for a capture")
+            parser.error("nothing to do: write `trace-go -- go mod download`, or `trace-go read FILE` for a capture")
         options.command = command
     if name in ("run", "read", "live"):
         _import_numpy()
@@ -105,9 +113,15 @@ def _line(error: TraceGoError) -> str:
 # -- parsers -----------------------------------------------------------------------------------------------------------
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, as every error of ours."""
+        self.exit(USAGE_ERROR, f"{self.prog}: {message} (`{self.prog} --help` has more)\n")
+
+
 def _parser(name: str) -> argparse.ArgumentParser:
     usage = {"run": "trace-go [OPTIONS] -- CMD…"}.get(name)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="trace-go" if name == "run" else f"trace-go {name}",
         usage=usage,
         description=_DESCRIPTION if name == "run" else COMMANDS[name],

@@ -23,7 +23,9 @@ def main(arguments: argparse.Namespace) -> int:
         )
         with common.progress_bar() as progress:
             report = analyse(source, options, progress)
-    common.write(report, arguments, sys.stdout)
+    nothing = all(item.problem and not item.packets for item in report.case.files) and not report.case.account.present
+    if not nothing or arguments.format != "terminal":  # a page about nothing hides the one line that matters
+        common.write(report, arguments, sys.stdout)
     return common.status(report, arguments.fail_on)
 
 

@@ -4,8 +4,12 @@ import argparse
 import os
 import sys
 import tempfile
-from contextlib import ExitStack
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from trace_go.capture.bundle import Bundle, capture_path, is_bundle, kept_environment, write_bundle
 from trace_go.capture.live import Capture, best_capture
@@ -15,17 +19,18 @@ from trace_go.capture.user import invoking_user, user_environment
 from trace_go.cli import common
 from trace_go.gocmd.asking import asking
 from trace_go.gocmd.log import LogReader
-from trace_go.model.errors import CaptureError, PrivilegeError
-from trace_go.model.go import GoAccount
+from trace_go.model.errors import CaptureError, PrivilegeError, TraceGoError
+from trace_go.model.go import GoAccount, GoLog
 from trace_go.pipeline import Options, Source, judge, observe, probe
 from trace_go.report.escape import clean
-from trace_go.wire.secrets import mask_text
+from trace_go.wire.secrets import mask_env, mask_text
 
 CAPTURE_NAME = "this run"
 
 
 def main(arguments: argparse.Namespace) -> int:
     environment = user_environment()
+    common.expect_output(arguments)
     options = common.options(arguments, environment, probe=not arguments.no_probe)
     notes: list[str] = []
     with ExitStack() as stack:
@@ -56,44 +61,65 @@ def main(arguments: argparse.Namespace) -> int:
         if result.pid is None:
             print(f"trace-go: cannot run {clean(result.problem or '')}", file=sys.stderr)
             return result.exit_code
-        notes += [text for text in (go.note, result.problem, stats.problem if stats else None, *asked.why) if text]
-        account = GoAccount(
-            argv=tuple(mask_text(word) for word in arguments.command),
-            exit_code=result.exit_code,
-            started_ns=result.started_ns,
-            ended_ns=result.ended_ns,
-            go_env=go.values,
-            go_env_changed=go.changed,
-            process_env=kept_environment(environment),
-            log=reader.finish(),
-            log_text_kept=bool(arguments.write and is_bundle(arguments.write)),
-            notes=tuple(notes),
-        )
-        source = Source(captures=(str(path),) if capture else (), names=(CAPTURE_NAME,), account=account, owners=owners)
-        observed = observe(source)
-        probes = probe(source, observed, options)
-        report = judge(source, observed, options, probes)
-        if arguments.write and is_bundle(arguments.write):
-            bundle = Bundle(
-                account=account,
-                asked_x=asked.expect_x,
-                asked_http2=asked.expect_http2,
-                owners=owners,
-                stats=stats,
-                probes=probes,
-                capture=path if capture else None,
-                log=folder / "go.log",
-                go_mod=_present("go.mod"),
-                go_sum=_present("go.sum"),
-                trust=_trust(options, folder),
-                config=common.config_file(arguments.config),
-                public_roots=Path(options.config.public_roots) if options.config.public_roots else None,
+        with _survived():
+            notes += [text for text in (go.note, result.problem, stats.problem if stats else None, *asked.why) if text]
+            account = GoAccount(
+                argv=tuple(mask_text(word) for word in arguments.command),
+                exit_code=result.exit_code,
+                started_ns=result.started_ns,
+                ended_ns=result.ended_ns,
+                go_env={name: mask_env(name, value) for name, value in go.values.items()},
+                go_env_changed=go.changed,
+                process_env=kept_environment(environment),
+                log=_masked(reader.finish()),
+                log_text_kept=bool(arguments.write and is_bundle(arguments.write)),
+                notes=tuple(notes),
             )
-            _keep(arguments.write, bundle)
-        common.write(report, arguments, sys.stderr)
-    if arguments.fail_on and not result.exit_code:
-        return int(common.exceeds(report, arguments.fail_on))
+            source = Source(
+                captures=(str(path),) if capture else (), names=(CAPTURE_NAME,), account=account, owners=owners
+            )
+            observed = observe(source)
+            probes = probe(source, observed, options)
+            report = judge(source, observed, options, probes)
+            if arguments.write and is_bundle(arguments.write):
+                bundle = Bundle(
+                    account=account,
+                    asked_x=asked.expect_x,
+                    asked_http2=asked.expect_http2,
+                    owners=owners,
+                    stats=stats,
+                    probes=probes,
+                    capture=path if capture else None,
+                    log=folder / "go.log",
+                    go_mod=_present("go.mod"),
+                    go_sum=_present("go.sum"),
+                    trust=_trust(options, folder),
+                    config=common.config_file(arguments.config),
+                    public_roots=Path(options.config.public_roots) if options.config.public_roots else None,
+                )
+                _keep(arguments.write, bundle)
+            common.write(report, arguments, sys.stderr)
+            if arguments.fail_on and not result.exit_code:
+                return int(common.exceeds(report, arguments.fail_on))
     return result.exit_code
+
+
+@contextmanager
+def _survived() -> Iterator[None]:
+    """What fails once the command is over is told and no more: the exit status is the command's."""
+    try:
+        yield
+    except BrokenPipeError:  # who read standard error went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    except TraceGoError as error:
+        print(f"trace-go: {clean(str(error), 1000)}", file=sys.stderr)
+    except Exception:  # noqa: BLE001 -- a bug of ours must not fail a build that worked
+        traceback.print_exc()
+
+
+def _masked(log: GoLog) -> GoLog:
+    """Errors as a bundle keeps them."""
+    return replace(log, errors=tuple(replace(item, text=mask_text(item.text)) for item in log.errors))
 
 
 def _opened(path: Path, notes: list[str]) -> Capture | None:

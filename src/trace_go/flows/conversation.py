@@ -7,7 +7,6 @@ readable.
 """
 
 import re
-from collections import deque
 from typing import ClassVar, TypeAlias
 
 from msgspec.structs import replace
@@ -17,6 +16,7 @@ from trace_go.model.dns import DnsMessage
 from trace_go.model.errors import WireError
 from trace_go.model.flow import Tunnel
 from trace_go.model.http import Exchange, HttpRequestHead, HttpResponseHead
+from trace_go.model.tls import TlsState
 from trace_go.wire import dns, http1
 from trace_go.wire.secrets import mask_url
 from trace_go.wire.tls_stream import TlsReader, looks_like_tls
@@ -66,9 +66,11 @@ class Side:
         return self.lost or (self.open and bool(self.pending))
 
     def close(self) -> None:
+        """Nothing more is wanted: let go of what was kept for it."""
         self.open = False
         self.pending.clear()
         self.buffer = b""
+        self.reader = None
 
     def lose(self) -> None:
         self.lost = True
@@ -102,7 +104,7 @@ class Conversation:
         self.tls: TlsTracker | None = None
         self.tunnel: Tunnel | None = None
         self.exchanges: list[Exchange] = []
-        self.open_requests: deque[tuple[HttpRequestHead, int, int]] = deque()
+        self.open_requests: list[tuple[HttpRequestHead, int, int]] = []
         self.is_dns = is_dns
         self.dns: list[tuple[DnsMessage, bool, int, int]] = []
         """messages that nobody took yet: message, from client, packet number, time ns"""
@@ -112,7 +114,9 @@ class Conversation:
 
     # -- reassembly --------------------------------------------------------------------------------------------------
 
-    def segment(self, which: int, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
+    def segment(
+        self, which: int, offset: int, data: bytes | memoryview, length: int, number: int, time_ns: int
+    ) -> None:
         """A segment of side `which` at stream `offset`; of its `length` bytes `data` were captured.
 
         The first bytes to arrive for an offset win, as in most stacks.
@@ -120,6 +124,7 @@ class Conversation:
         side = self.sides[which]
         if not side.open or offset + length <= side.position:
             return
+        data = bytes(data)
         if offset <= side.position and not side.pending:
             self._take(which, side, offset, data, length, number, time_ns)
             return
@@ -197,15 +202,19 @@ class Conversation:
         side.reader = TlsReader(from_client=which == self.client)
         self._read(which, side, data, number, time_ns)
 
+    def _undecided(self) -> bool:
+        """No bytes have told yet who the client is."""
+        return self.tunnel is None and all(side.speaks in ("", "unknown") for side in self.sides)
+
     def _start_requests(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
-        if self.sides[1 - which].reader is None and self.tunnel is None:
+        if self._undecided():
             self.client = which
         side.speaks = self.protocol = "http"
         side.reader = http1.RequestReader()
         self._read(which, side, data, number, time_ns)
 
     def _start_answers(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
-        if self.sides[1 - which].reader is None and self.tunnel is None:
+        if self._undecided():
             self.client = 1 - which
         if self.tls and not (self.tunnel and self.tunnel.status is None):
             self.tls.not_tls(data, number, time_ns)
@@ -226,6 +235,8 @@ class Conversation:
         if isinstance(reader, TlsReader):
             assert self.tls is not None
             self.tls.read(reader, which == self.client, number, time_ns)
+            if self.tls.state is TlsState.ESTABLISHED:
+                self.sides[1 - self.client].close()  # all that follows is encrypted
             if self.tls.finished:
                 self.sides[0].close()
                 self.sides[1].close()
@@ -270,7 +281,7 @@ class Conversation:
                 continue
             if event.head.status // 100 == 1 and not reader.switched:
                 continue
-            head, packet, sent_ns = self.open_requests.popleft()
+            head, packet, sent_ns = self.open_requests.pop(0)
             if head.method == "CONNECT" and self.tunnel:
                 self.tunnel = replace(
                     self.tunnel,

@@ -32,6 +32,8 @@ MAX_ICMP = 10_000
 """ICMP errors read per capture"""
 FIRST_SEGMENTS = 16
 """handed to a conversation before it is asked what it still needs; most heads end within"""
+SOME_FLOWS = 1024
+"""rows of the table made Python numbers at once: they take ten times the room"""
 
 SocketKey = tuple[str, int, str, int]
 """local ip, local port, remote ip, remote port"""
@@ -83,12 +85,15 @@ class Engine:
         # Most heads end within a few segments: only those are made Python numbers at once.
         some = np.minimum(sizes, FIRST_SEGMENTS)
         early = rows[np.arange(len(rows)) - np.repeat(starts, sizes) < FIRST_SEGMENTS].tolist()
-        flows = stretch.flow[starts]
+        flows, table = stretch.flow[starts], self._table.rows
+        client = table["client"][flows]
+        is_dns = (table["low"][flows] & 0xFFFF == DNS_PORT) | (table["high"][flows] & 0xFFFF == DNS_PORT)
+        columns = [flows, client, is_dns, np.cumsum(some), some, starts, sizes]
         heads = []
-        for flow, end, count, start, size in zip(
-            *(column.tolist() for column in (flows, np.cumsum(some), some, starts, sizes)), strict=True
-        ):
-            talk = self._talks.get(flow) or self._begin(flow)
+        for flow, near, named, end, count, start, size in zip(*(column.tolist() for column in columns), strict=True):
+            talk = self._talks.get(flow)
+            if talk is None:
+                talk = self._talks[flow] = Conversation(near, is_dns=named)
             _hand_over(talk, memory, early[end - count : end])
             one, other = talk.sides
             if size > count and (one.open or other.open):
@@ -97,13 +102,7 @@ class Engine:
                 self._note_messages(flow, talk, notes)
             heads.append((one.position, other.position, one.open, other.open))
         state = np.array(heads, np.int64)
-        self._table.rows["position"][flows], self._table.rows["open"][flows] = state[:, :2], state[:, 2:]
-
-    def _begin(self, flow: int) -> Conversation:
-        row = self._table.rows[flow]
-        is_dns = DNS_PORT in (int(row["low"]) & 0xFFFF, int(row["high"]) & 0xFFFF)
-        talk = self._talks[flow] = Conversation(int(row["client"]), is_dns=is_dns)
-        return talk
+        table["position"][flows], table["open"][flows] = state[:, :2], state[:, 2:]
 
     def _note_messages(self, flow: int, talk: Conversation, notes: list[_Note]) -> None:
         ends = [self._endpoint(int(self._table.rows[name][flow])) for name in ("low", "high")]
@@ -190,15 +189,15 @@ class Engine:
             endpoint=self._endpoint,
             owners=owners or {},
         )
-        quoted = self._quoted()
-        table = self._table.rows[: self._table.count]
-        # By column: tolist of a structured array leaves its inner arrays as they are.
-        rows = zip(*(table[name].tolist() for name in FLOW.names or ()), strict=True)
-        flows = tuple(
-            outcome.flow(self.first_id + index, row, self._talks.get(index), quoted.get(index, {}), context)
-            for index, row in enumerate(rows)
-        )
-        return Traffic(flows=flows, lookups=self._names.lookups(self.file))
+        quoted, flows = self._quoted(), []
+        for first in range(0, self._table.count, SOME_FLOWS):
+            rows = self._table.rows[first : min(first + SOME_FLOWS, self._table.count)]
+            # By column: tolist of a structured array leaves its inner arrays as they are.
+            numbers = zip(*(rows[name].tolist() for name in FLOW.names or ()), strict=True)
+            for index, row in enumerate(numbers, first):
+                talk, icmp_errors = self._talks.get(index), quoted.get(index, {})
+                flows.append(outcome.flow(self.first_id + index, row, talk, icmp_errors, context))
+        return Traffic(flows=tuple(flows), lookups=self._names.lookups(self.file))
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:
@@ -216,11 +215,8 @@ def _dns_like(data: U8, seg: Segments) -> Rows:
 
 def _hand_over(talk: Conversation, memory: memoryview, rows: list[list[int]]) -> None:
     """rows: side, offset, start in memory, bytes captured, length, packet number, time; in file order."""
-    sides, segment = talk.sides, talk.segment
     for which, offset, start, captured, length, number, time_ns in rows:
-        side = sides[which]
-        if side.open and offset + length > side.position:
-            segment(which, offset, bytes(memory[start : start + captured]), length, number, time_ns)
+        talk.segment(which, offset, memory[start : start + captured], length, number, time_ns)
 
 
 def _hand_over_rest(talk: Conversation, memory: memoryview, rows: I64) -> None:

@@ -8,7 +8,7 @@ real go).
 from typing import Any
 
 from trace_go.model.evidence import Visibility
-from trace_go.model.tls import Alert, ClientHello, ServerHello, TlsSession, TlsState
+from trace_go.model.tls import Alert, Certificate, ClientHello, ServerHello, TlsSession, TlsState
 from trace_go.wire import tls, x509
 from trace_go.wire.tls_stream import AlertRecord, ChangeCipherSpec, EncryptedRecord, HandshakeMessage, TlsReader
 
@@ -31,7 +31,7 @@ class TlsTracker:
     """Mutable while the handshake runs; `session()` freezes it."""
 
     __slots__ = (
-        "alerts", "app_bytes", "certificates", "chain_packet", "client_ccs", "end_packet", "established_ns", "finished",
+        "alerts", "app_bytes", "chain", "chain_packet", "client_ccs", "end_packet", "established_ns", "finished",
         "flight_bytes", "hello", "hello_ns", "hello_packet", "problem", "random", "refused_inferred", "retried",
         "server", "server_ccs", "server_ns", "server_packet", "state",
     )  # fmt: skip
@@ -43,7 +43,7 @@ class TlsTracker:
         self.server: ServerHello | None = None
         self.server_packet = self.server_ns = 0
         self.retried = False
-        self.certificates: tuple[bytes, ...] = ()
+        self.chain: tuple[Certificate, ...] = ()
         self.chain_packet = 0
         self.client_ccs = self.server_ccs = False
         self.established_ns = 0
@@ -94,7 +94,8 @@ class TlsTracker:
             self.state, self.end_packet = TlsState.SERVER_HELLO, number
 
     def _certificate(self, body: bytes, number: int, time_ns: int) -> None:
-        self.certificates, self.chain_packet = tls.certificate_chain(body), number
+        # At once: equal certificates are one object, their bytes would be kept once a conversation.
+        self.chain, self.chain_packet = tuple(map(x509.certificate, tls.certificate_chain(body))), number
 
     # -- records -----------------------------------------------------------------------------------------------------
 
@@ -177,9 +178,9 @@ class TlsTracker:
             server_packet=self.server_packet,
             server_ns=self.server_ns,
             hello_retry=self.retried,
-            chain=tuple(map(x509.certificate, self.certificates)),
+            chain=self.chain,
             chain_packet=self.chain_packet,
-            chain_visibility=Visibility.SEEN if self.certificates else Visibility.NOT_OBSERVABLE,
+            chain_visibility=Visibility.SEEN if self.chain else Visibility.NOT_OBSERVABLE,
             established_ns=self.established_ns,
             alerts=tuple(self.alerts),
             state=TlsState.PARTIAL if lost else self.state,

@@ -20,19 +20,18 @@ _PLAIN = str.maketrans(
 
 
 def clean(text: str, limit: int = 300) -> str:
-    """`text` cut to `limit` characters, with whatever could steer a terminal or hide shown as `\\xNN` or `\\uNNNN`.
+    """`text` with whatever could steer a terminal or hide shown as `\\xNN` or `\\uNNNN`; of that, `limit` characters.
 
     >>> clean("a\\x1b[31mb")
     'a\\\\x1b[31mb'
     """
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
+    shown = _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 def prose(text: str, limit: int = 300) -> str:
     """As `clean`, for sentences and quoted messages: line ends and tabs become a space."""
-    return clean(" ".join(part.strip(" ") for part in _BREAK.split(text)), limit)
+    return clean(" ".join(part.strip(" ") for part in _BREAK.split(text)).strip(" "), limit)
 
 
 def fitting(text: str, encoding: str) -> str:

@@ -71,13 +71,17 @@ class _Page:
         self.console = console
 
     def head(self, title: str) -> None:
-        self.lines += [Text(), Text(title, style="bold")]
+        self.lines.append(Text())
+        self.add(text=title, style="bold")
 
     def add(self, *lead: tuple[str, str], text: str, style: str = "") -> None:
         """A line of `text` behind `lead` (text, style); what does not fit goes on below the text's beginning."""
-        prefix = Text.assemble(*lead)
+        prefix, body = Text.assemble(*lead), Text(text, style=style)
+        if prefix.cell_len > self.console.width // 2:  # too much to hang the rest from
+            indent = len(prefix.plain) - len(prefix.plain.lstrip())
+            prefix, body = prefix[:indent], prefix[indent:] + body
         room = max(self.console.width - prefix.cell_len, 20)
-        for number, part in enumerate(Text(text, style=style).wrap(self.console, room) or [Text()]):
+        for number, part in enumerate(body.wrap(self.console, room) or [Text()]):
             line = (prefix if not number else Text(" " * prefix.cell_len)) + part
             line.rstrip()
             self.lines.append(line)
@@ -108,7 +112,7 @@ def _paths(page: _Page, requests: Sequence[Request]) -> None:
         if request.hops:
             way = tuple((hop.role, hop.host, hop.ip, hop.broken) for hop in request.hops)
             groups[way, request.failure and request.failure.kind].append(request)
-    ranked = sorted(groups.values(), key=lambda group: (not group[0].failed, -len(group)))
+    ranked = sorted(groups.values(), key=_rank)
     if ranked:
         page.head("Path")
     for number, group in enumerate(ranked[:MAX_PATHS]):
@@ -116,7 +120,15 @@ def _paths(page: _Page, requests: Sequence[Request]) -> None:
             page.lines.append(Text())
         _path(page, group)
     if len(ranked) > MAX_PATHS:
-        page.add(("  ", ""), text=f"and {len(ranked) - MAX_PATHS} more paths", style="dim")
+        page.lines.append(Text())
+        left = len(ranked) - MAX_PATHS
+        page.add(("  ", ""), text=f"and {left} more {'path' if left == 1 else 'paths'}", style="dim")
+
+
+def _rank(requests: Sequence[Request]) -> tuple[bool, bool, int]:
+    """Paths that failed first, then those that were intercepted, then the busiest."""
+    first = requests[0]
+    return not first.failed, first.handled_by is not HandledBy.MITM, -len(requests)
 
 
 def _path(page: _Page, requests: Sequence[Request]) -> None:
@@ -141,7 +153,7 @@ def _requests(requests: Sequence[Request]) -> str:
 
 def _party(hop: Hop) -> str:
     name = clean(hop.label if hop.role is Role.INTERCEPTOR else hop.host or hop.ip or "?", 120)
-    address = f" [{hop.ip}]" if hop.ip and hop.ip != name else ""
+    address = f" [{clean(hop.ip, 60)}]" if hop.ip and hop.ip != name else ""
     known = hop.label and hop.role is not Role.INTERCEPTOR and name not in hop.label
     label = f", {clean(hop.label, 60)}" if known else ""
     return f"{_ROLE.get(hop.role, hop.role.value)} {name}{address}{label}"
@@ -191,7 +203,7 @@ def _findings(page: _Page, report: Report) -> None:
             page.add((f"    {source(piece, report.case)} ", "dim"), text=prose(piece.text, 240), style="dim")
         if item.remedy.command:
             page.add(("    $ ", "cyan"), text=clean(item.remedy.command), style="cyan")
-        told = f"confidence {item.confidence.value}; trace-go explain {item.id}"
+        told = f"confidence {item.confidence.value}; trace-go explain {clean(item.id, 80)}"
         page.add(("    ", ""), text=told, style="dim")
 
 
@@ -303,13 +315,14 @@ def _unseen(page: _Page, case: Case) -> None:
     if items:
         page.head("What this input does not show")
     for item in items:
-        page.add((f"  {item.fact}: ", "bold"), text=f"{item.visibility.value}; {clean(item.why)}")
+        page.add((f"  {clean(item.fact, 40)}: ", "bold"), text=f"{item.visibility.value}; {clean(item.why)}")
 
 
 def _input(page: _Page, report: Report) -> None:
-    page.head("Input")
+    if report.case.files or report.case.flows or report.suppressed or report.case.account.notes:
+        page.head("Input")
     for item in report.case.files:
-        text = f"{clean(item.name, 120)}: {item.format}, {item.packets:,} packets, {item.bytes:,} bytes"
+        text = f"{clean(item.name, 120)}: {clean(item.format, 40)}, {item.packets:,} packets, {item.bytes:,} bytes"
         if item.drops:
             text += f", {item.drops:,} dropped by the capturing system"
         if item.truncated_packets:

@@ -7,7 +7,7 @@ Why it matters
     Each affected request waits half a minute before the list goes on or the command fails.
 
 How we know
-    SYN packets (repeated after 1, 3, 7 … s) without any SYN-ACK, RST or ICMP error; go's `i/o timeout` while dialling.
+    SYN packets, repeated, without any SYN-ACK, RST or ICMP error; go's `i/o timeout` while dialling.
 
 False positives
     One dead address of several only delays: go then uses the next one, and a request that succeeded is not counted.

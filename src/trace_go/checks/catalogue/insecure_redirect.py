@@ -18,7 +18,7 @@ What to do
     Correct the redirect on the server that the finding names. GOINSECURE does not help and should not.
 
 References
-    cmd/go/internal/web/http.go (checkRedirect), RFC 9110 §15.4.
+    cmd/go/internal/web/http.go (securityPreservingHTTPClient), RFC 9110 §15.4.
 """
 
 from collections import defaultdict

@@ -56,10 +56,11 @@ def find(case: Case) -> Iterator[Finding]:
         trusted = all(judgement.trusted for judgement in judgements)
         first = judgements[0]
         seen = any(judgement.visibility is Visibility.SEEN for judgement in judgements)
+        many = count(len(requests), "request")
         effect = (
-            "The trust store accepts it: downloads work, and it can read and change them."
+            f"The trust store accepts it: downloads work, and it can read and change them. {many} went through it."
             if trusted
-            else "The trust store does not accept it, so go refuses the connection."
+            else f"The trust store does not accept it, so go refuses the connection. {many} ended there."
         )
         why = "; ".join(first.interceptor_why)
         yield finding(
@@ -68,8 +69,7 @@ def find(case: Case) -> Iterator[Finding]:
             META,
             title=f"{name} intercepts TLS to {some(judgement.name for judgement in judgements)}",
             detail=f"The certificate for {first.name} was issued by “{_issuer(first)}”"
-            f"{f' ({why})' if why else ''}. {effect} "
-            f"{count(len(requests), 'request')} came as far as it.",
+            f"{f' ({why})' if why else ''}. {effect}",
             remedy=Remedy(
                 text=_TRUSTED if trusted else _UNTRUSTED,
                 command=handshake(case, requests[0]) if requests else None,

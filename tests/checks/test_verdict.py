@@ -1,0 +1,95 @@
+"""The verdict: one sentence that names the cause, and never blames what did not stop the command."""
+
+import pytest
+
+from trace_go.checks.verdict import verdict
+from trace_go.model import evidence
+from trace_go.model.evidence import Confidence
+from trace_go.model.finding import Audience, Finding, Remedy, Severity, VerdictStatus
+from trace_go.model.go import GoAccount, GoError, GoLog
+from trace_go.model.report import Case
+
+ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+
+def case(exit_code: int | None, said: str = "") -> Case:
+    errors = (GoError(text=said, line=1, module=None, version=None, url=None, kind="other"),) if said else ()
+    account = GoAccount(exit_code=exit_code, argv=("go", "mod", "download"), log=GoLog(errors=errors, lines=1))
+    return Case(files=(), flows=(), lookups=(), judgements=(), account=account, requests=(), seeing=())
+
+
+def finding(
+    title: str, severity: Severity = ERROR, audience: Audience = Audience.OPERATOR, rank: int = 50, fix: str = "Do it."
+) -> Finding:
+    return Finding(
+        id="a-check",
+        severity=severity,
+        confidence=Confidence.HIGH,
+        audience=audience,
+        title=title,
+        detail="",
+        evidence=(evidence.log(1, "x"),),
+        remedy=Remedy(text=fix),
+        subject=title,
+        cause_rank=rank,
+    )
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "severity", "audience", "status"),
+    [
+        (0, None, Audience.OPERATOR, VerdictStatus.OK),
+        (0, NOTE, Audience.SECURITY, VerdictStatus.OK),
+        (0, WARNING, Audience.OPERATOR, VerdictStatus.DEGRADED),
+        (0, ERROR, Audience.DEVELOPER, VerdictStatus.DEGRADED),
+        (0, WARNING, Audience.SECURITY, VerdictStatus.SUSPICIOUS),
+        (1, None, Audience.OPERATOR, VerdictStatus.FAILED),
+        (1, ERROR, Audience.SECURITY, VerdictStatus.FAILED),
+        (None, ERROR, Audience.OPERATOR, VerdictStatus.FAILED),
+        (None, WARNING, Audience.OPERATOR, VerdictStatus.DEGRADED),
+        (None, WARNING, Audience.SECURITY, VerdictStatus.SUSPICIOUS),
+        (None, None, Audience.OPERATOR, VerdictStatus.OK),
+    ],
+)
+def test_status(exit_code: int | None, severity: Severity | None, audience: Audience, status: VerdictStatus) -> None:
+    findings = [finding("a is b", severity, audience)] if severity else []
+    assert verdict(case(exit_code), findings).status is status
+
+
+def test_what_stops_a_request_earliest_comes_first() -> None:
+    late, early, minor = finding("late", rank=50), finding("early", rank=10), finding("minor", WARNING, rank=1)
+    found = verdict(case(1), [late, minor, early])
+    assert found.summary == "early (2 more below)."
+    assert found.causes == (early.key, late.key, minor.key)
+    assert verdict(case(1), [early, minor, late]) == found
+
+
+def test_a_fix_is_told_once() -> None:
+    fixes = verdict(case(1), [finding(title, fix=fix) for title, fix in (("a", "A."), ("b", "A."), ("c", "C."))]).fix
+    assert [fix.text for fix in fixes] == ["A.", "C."]
+
+
+def test_it_worked_is_said_only_of_what_worked() -> None:
+    warning = finding("The mirror is slow", WARNING)
+    assert verdict(case(0), [warning]).summary == "It worked, but the mirror is slow."
+    assert verdict(case(None), [warning]).summary == "The mirror is slow."
+
+
+def test_a_warning_does_not_explain_a_failure() -> None:
+    warning = finding("m is used over plain http", WARNING)
+    found = verdict(case(2, "go: updates to go.mod needed\n\tgo mod tidy"), [warning])
+    assert found.summary == (
+        "The command failed with exit status 2; go says “updates to go.mod needed; go mod tidy”. "
+        "Besides, m is used over plain http."
+    )
+
+
+def test_a_failure_that_nothing_explains() -> None:
+    summary = "The command failed with exit status 1; nothing on the network path explains it."
+    assert verdict(case(1), []).summary == summary
+
+
+def test_nothing_was_asked() -> None:
+    assert "made no module request" in verdict(case(0), []).summary
+    nobody = Case(files=(), flows=(), lookups=(), judgements=(), account=GoAccount(), requests=(), seeing=())
+    assert verdict(nobody, []).summary == "No Go module request is visible in this input."

@@ -1,0 +1,286 @@
+"""`trace-go read`: exit statuses, and one clear line for whatever cannot be read."""
+
+import gzip
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.conftest import CAPTURES, Run
+
+HEALTHY, DEAD, BUNDLE = (CAPTURES / name for name in ("healthy-mirror.pcap", "mirror-dead.pcap", "mitm-explicit.zip"))
+
+BAD = {
+    "missing": (None, "No such file"),
+    "empty": (b"", "is empty"),
+    "random": (random.Random(7).randbytes(5000), "not a pcap"),
+    "text": (b"GET / HTTP/1.1\r\n\r\n" * 100, "not a pcap"),
+    "folder": ("", "Is a directory"),
+    "header cut off": (HEALTHY.read_bytes()[:10], "ends in its file header"),
+    "gzip cut off": (gzip.compress(HEALTHY.read_bytes())[:20], ""),
+    "gzip of rubbish": (gzip.compress(b"rubbish" * 100), "not a pcap"),
+    "zip that is no bundle": (b"PK\3\4" + bytes(100), "not a pcap"),
+}
+
+
+def make(folder: Path, content: bytes | str | None) -> Path:
+    path = folder / "x.pcap"
+    if content == "":
+        path.mkdir()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_read_is_one_line_and_two(name: str, tmp_path: Path, here: Run) -> None:
+    content, says = BAD[name]
+    path = make(tmp_path, content)
+    done = here("read", path)
+    assert done.code == 2
+    assert done.line.startswith("trace-go: ")
+    assert str(path) in done.line
+    assert says in done.line
+    assert done.out == ""  # a page about nothing hides the line
+    assert done.line.count(str(path)) == 1
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_json_is_written_all_the_same(name: str, tmp_path: Path, here: Run) -> None:
+    done = here("read", "--format", "json", make(tmp_path, BAD[name][0]))
+    assert done.code == 2
+    (file,) = json.loads(done.out)["capture"]["files"]
+    assert file["problem"]
+    assert file["packets"] == 0
+
+
+def test_a_cut_off_capture_is_read_as_far_as_it_goes(tmp_path: Path, here: Run) -> None:
+    path = tmp_path / "cut.pcap"
+    data = DEAD.read_bytes()
+    path.write_bytes(data[: len(data) - 7])
+    done = here("read", path)
+    assert done.code == 2
+    assert "cut off" in done.line
+    assert done.out.startswith("FAILED ")
+    assert "proxy.golang.org" in done.out
+
+
+def test_one_bad_file_of_several_does_not_hide_the_others(tmp_path: Path, here: Run) -> None:
+    bad = tmp_path / "bad.pcap"
+    bad.write_bytes(b"no capture at all")
+    done = here("read", HEALTHY, bad, tmp_path / "missing.pcap", DEAD)
+    assert done.code == 2
+    assert done.err.count("\n") == 2
+    assert "bad.pcap" in done.err
+    assert "missing.pcap" in done.err
+    assert "connection" in done.out
+    assert "does not answer" in done.out
+    assert "packet 5 of" in done.out or "of " in done.out  # several files: evidence names its own
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_file_that_may_not_be_read(tmp_path: Path, here: Run) -> None:
+    path = tmp_path / "secret.pcap"
+    shutil.copy(HEALTHY, path)
+    path.chmod(0)
+    done = here("read", path)
+    assert done.code == 2
+    assert "Permission denied" in done.line
+
+
+def test_standard_input(traced: Run) -> None:
+    done = traced("read", "-", data=DEAD.read_bytes())
+    assert done.code == 1
+    assert done.out.startswith("FAILED ")
+    assert done.err == ""
+
+
+def test_empty_standard_input(traced: Run) -> None:
+    done = traced("read", "-")
+    assert done.code == 2
+    assert "standard input" in done.line
+
+
+def test_a_file_name_that_is_no_utf8(tmp_path: Path, traced: Run) -> None:
+    name = os.fsdecode(b"caf\xe9\x1b[31m.pcap")
+    shutil.copy(DEAD, tmp_path / name)
+    for form in ("terminal", "json"):
+        done = traced("read", "--format", form, name)
+        assert done.code == 1
+        assert "\x1b" not in done.out
+
+
+@pytest.mark.parametrize("name", ["--help.pcap", "-x.pcap"])
+def test_a_file_name_that_looks_like_an_option(name: str, tmp_path: Path, here: Run) -> None:
+    shutil.copy(DEAD, tmp_path / name)
+    assert here("read", "--", name).code == 1
+
+
+# -- exit statuses and selection ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("capture", "options", "code"),
+    [
+        (HEALTHY, [], 0),
+        (HEALTHY, ["--fail-on", "note"], 0),
+        (DEAD, [], 1),
+        (DEAD, ["--fail-on", "note"], 1),
+        (DEAD, ["--ignore", "connect-timeout"], 0),
+        (DEAD, ["--select", "connect-timeout"], 1),
+        (DEAD, ["--select", "plain-http-mirror"], 0),
+        (BUNDLE, [], 1),
+    ],
+)
+def test_exit_status(capture: Path, options: list[str], code: int, here: Run) -> None:
+    done = here("read", *options, capture)
+    assert done.code == code
+    assert done.err == ""
+
+
+def test_suppressed_findings_are_counted(here: Run) -> None:
+    done = here("read", "--format", "json", "--ignore", "connect-timeout", DEAD)
+    told = json.loads(done.out)
+    assert (told["findings"], told["suppressed"]) == ([], 1)
+
+
+def test_a_bundle_has_its_log_and_says_so(here: Run) -> None:
+    told = json.loads(here("read", "--format", "json", BUNDLE).out)
+    assert told["command"]["argv"] == ["go", "mod", "download"]
+    assert {request["handled_by"] for request in told["requests"]} == {"mitm"}
+    assert all(request["url"] for request in told["requests"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["read", BUNDLE, HEALTHY], "read it alone"),
+        (["read", "--select", "nonsense", HEALTHY], "no check is called 'nonsense'"),
+        (["read", "--ignore", "nonsense", HEALTHY], "no check is called 'nonsense'"),
+        (["read", "--fail-on", "bogus", HEALTHY], "--fail-on"),
+        (["read", "--format", "yaml", HEALTHY], "--format"),
+        (["read", "--trust", "no.pem", HEALTHY], "no.pem"),
+        (["read", "--config", "no.toml", HEALTHY], "no.toml: No such file or directory"),
+        (["read", "--config", ".", HEALTHY], "Is a directory"),
+        (["read", "-o", "no/such/folder", HEALTHY], "no/such/folder"),
+        (["read", "-o", ".", HEALTHY], "cannot write the report to ."),
+        (["read"], "FILE"),
+        (["live"], "-i/--interface"),
+        (["live", "-i", "lo", "-c", "0"], "--count"),
+        (["live", "-i", "lo", "-a", "-1"], "--duration"),
+        (["explain", "nonsense"], "no check is called 'nonsense'"),
+        (["explain", "interceptor-in-pth"], "did you mean interceptor-in-path?"),
+        ([], "nothing to do"),
+        (["--"], "nothing to do"),
+        (["bogus"], "'bogus' is no command"),
+        (["go", "mod", "download"], "trace-go -- go"),
+        (["--bogus", "--", "true"], "--bogus"),
+    ],
+)
+def test_usage_errors_are_one_line(arguments: list[str], says: str, here: Run) -> None:
+    done = here(*arguments)
+    assert done.code == 2
+    assert says in done.line
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("mirrors = [\n", "bad.toml: no valid TOML"),
+        ("# a comment\n\nmirrors = 'a.example'\n", "bad.toml: line 3: mirrors must be a list"),
+        ("mirors = []\n", "bad.toml: line 1: mirors is unknown"),
+        ("mirrors = ['https://a.example/']\n", "line 1: mirrors: 'https://a.example/' is no host"),
+        ("public-roots = 'none.pem'\n", "none.pem"),
+    ],
+)
+@pytest.mark.parametrize("given", [True, False])
+def test_a_bad_configuration_names_file_and_line(text: str, says: str, given: bool, tmp_path: Path, here: Run) -> None:
+    name = "bad.toml" if given else "trace-go.toml"
+    (tmp_path / name).write_text(text)
+    done = here("read", *(["--config", name] if given else []), HEALTHY)
+    assert done.code == 2
+    assert says.replace("bad.toml", name) in done.line
+
+
+def test_a_configuration_that_is_no_text(tmp_path: Path, here: Run) -> None:
+    (tmp_path / "bad.toml").write_bytes(b"# caf\xe9\n")
+    assert "bad.toml: no UTF-8" in here("read", "--config", "bad.toml", HEALTHY).line
+
+
+def test_the_configuration_of_the_folder_counts(tmp_path: Path, here: Run) -> None:
+    (tmp_path / "trace-go.toml").write_text("mirrors = ['mirror.corp.example']\n")
+    assert here("read", HEALTHY).code == 0
+
+
+# -- output ------------------------------------------------------------------------------------------------------------
+
+
+def test_output_file(tmp_path: Path, here: Run) -> None:
+    done = here("read", "--format", "json", "-o", tmp_path / "r.json", DEAD)
+    assert (done.code, done.out, done.err) == (1, "", "")
+    assert json.loads((tmp_path / "r.json").read_text())["schema"] == "trace-go/1"
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "coloured"),
+    [
+        ([], {}, False),
+        (["--color", "always"], {}, True),
+        (["--color", "always"], {"NO_COLOR": "1"}, True),
+        (["--color", "never"], {"FORCE_COLOR": "1"}, False),
+        ([], {"FORCE_COLOR": "1"}, False),
+    ],
+)
+def test_colour_when_piped(options: list[str], env: dict[str, str], coloured: bool, traced: Run) -> None:
+    done = traced("read", *options, DEAD, env=env)
+    assert ("\x1b[" in done.out) == coloured
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "coloured"),
+    [
+        ("", {}, True),
+        ("", {"NO_COLOR": "1"}, False),
+        ("", {"NO_COLOR": ""}, True),
+        ("", {"TERM": "dumb"}, False),
+        ("--color never", {}, False),
+        ("--color always", {"TERM": "dumb"}, True),
+    ],
+)
+def test_colour_on_a_terminal(options: str, env: dict[str, str], coloured: bool) -> None:
+    command = f"{sys.executable} -m trace_go read {options} {DEAD}"
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True,
+        env={**os.environ, "TERM": "xterm-256color", **env},
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    assert b"FAILED" in done.stdout
+    assert (b"\x1b[" in done.stdout) == coloured
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["explain", "interceptor-in-path"], ["read", str(DEAD)]])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_poor_encodings(arguments: list[str], encoding: str, traced: Run) -> None:
+    done = traced(*arguments, env={"PYTHONIOENCODING": f"{encoding}:strict", "PYTHONUTF8": "0"})
+    assert "Traceback" not in done.err
+    assert done.out
+
+
+@pytest.mark.parametrize(
+    "command", ["--help", "checks", "explain", "read {dead}", "read --format json {dead}", "doctor"]
+)
+def test_the_reader_of_our_output_goes_away(command: str) -> None:
+    words = command.format(dead=DEAD)
+    script = f"set -o pipefail; {sys.executable} -m trace_go {words} | true"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.returncode in (0, 1)
