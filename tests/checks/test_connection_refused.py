@@ -20,7 +20,7 @@ def test_silent(silent: Run) -> None:
 
 
 def test_what_a_bar_made_good_is_a_warning(regression: Run) -> None:
-    assert regression.only.severity == "warning"
+    assert regression.only.severity == regression.in_packets.severity == regression.in_account.severity == "warning"
     assert regression.whole.verdict.status == "degraded"
     assert regression.whole.verdict.summary == "It worked, but proxy.golang.org refuses connections."
 

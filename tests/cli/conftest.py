@@ -72,6 +72,8 @@ def traced() -> Run:
             timeout=TIMEOUT_S,
             check=False,
         )
-        return Done(code=done.returncode, out=done.stdout.decode("utf-8", "replace"), err=done.stderr.decode("utf-8", "replace"))
+        return Done(
+            code=done.returncode, out=done.stdout.decode("utf-8", "replace"), err=done.stderr.decode("utf-8", "replace")
+        )
 
     return run

@@ -1,10 +1,13 @@
 """`trace-go read`: exit statuses, and one clear line for whatever cannot be read."""
 
+import array
 import gzip
+import io
 import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +15,11 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import CAPTURES, Run
+from trace_go.cli import common
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 HEALTHY, DEAD, BUNDLE = (CAPTURES / name for name in ("healthy-mirror.pcap", "mirror-dead.pcap", "mitm-explicit.zip"))
 
@@ -284,3 +292,48 @@ def test_the_reader_of_our_output_goes_away(command: str) -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     assert done.returncode in (0, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_interrupting_is_no_traceback() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trace_go", "read", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin
+    process.stdin.write(DEAD.read_bytes())
+    process.stdin.flush()
+    waiting = array.array("i", [1])
+    while waiting[0]:  # until it has taken what there is, and waits for more
+        fcntl.ioctl(process.stdin, termios.FIONREAD, waiting)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == b""
+
+
+# -- progress ----------------------------------------------------------------------------------------------------------
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("after_s", "terminal", "shown"), [(0.0, True, True), (60.0, True, False), (0.0, False, False)]
+)
+def test_progress_shows_when_it_takes_long(
+    after_s: float, terminal: bool, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    err = _Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setattr(common, "PROGRESS_AFTER_S", after_s)
+    monkeypatch.setenv("TERM", "xterm")
+    with common.progress_bar() as progress:
+        progress("a\x1b[2J[red].pcap", 10, 100)
+        progress("a\x1b[2J[red].pcap", 50, None)
+    assert ("reading a\\x1b[2J[red].pcap" in err.getvalue()) == shown
+    assert "\x1b[2J" not in err.getvalue()

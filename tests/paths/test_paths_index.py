@@ -125,8 +125,16 @@ def test_judgement_of_the_flow_beats_the_probe_and_is_of_its_time() -> None:
     assert index.judgement(None, "proxy.golang.org") is probed
     assert index.judgement(refused, "proxy.golang.org") is None  # it never came to a chain
     assert index.judgement(clear, "proxy.golang.org") is None
-    assert index.judgement(young, "other.example") is None
+    assert index.judgement(young, "other.example") is None  # TLS to an https forward proxy
     assert index.judgement(hidden, None) is None
+
+
+def test_judgement_of_a_flow_without_a_name() -> None:
+    net = Net()
+    net.resolve("mirror.example", MIRROR)
+    flow = net.flow(None, chain=(certificate(),))
+    judged = net.judge(flow, MIRROR)
+    assert net.index().judgement(flow, "mirror.example") is judged
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from paths.made import Log, Net
 from report.made_reports import ALL, BASE, capture, failed, finding, healthy, packets_alone, poisoned, report, small
 from trace_go.model import evidence
+from trace_go.model.flow import Outcome
 from trace_go.model.report import Report
 from trace_go.report.terminal import MAX_FAILURES, MAX_GROUPS, TerminalReporter
 
@@ -107,6 +108,16 @@ def test_many_failures_and_groups_are_cut_but_counted() -> None:
     assert "and 5 more failed requests: -v" in text
     assert "and 3 more groups: -v" in text
     assert "more" not in render(item, verbose=True).partition("Ledger")[2].partition("\nInput")[0]
+
+
+def test_failures_that_look_the_same_are_one_line() -> None:
+    net = Net()
+    for _ in range(5):
+        net.flow(outcome=Outcome.REJECTED_CERTIFICATE)
+    rows = render(report(net)).partition("Ledger")[2]
+    assert "5 × connection" in rows
+    assert rows.count("certificate-rejected") == 1
+    assert render(report(net), verbose=True).partition("Ledger")[2].count("certificate-rejected") == 5
 
 
 def test_paths_that_failed_differently_are_drawn_apart() -> None:

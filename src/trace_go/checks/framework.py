@@ -16,7 +16,7 @@ from trace_go.checks.command import target
 from trace_go.model.chain import Judgement
 from trace_go.model.evidence import Confidence, Evidence, EvidenceKind
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import Artifact, Request, Role
+from trace_go.model.ledger import Artifact, HandledBy, Request, Role
 from trace_go.model.report import Case
 
 SECTIONS = ("What it means", "Why it matters", "How we know", "False positives", "What to do", "References")
@@ -122,12 +122,29 @@ def is_below(module: str, roots: set[str]) -> bool:
 
 def recovered(case: Case, requests: Iterable[Request]) -> bool:
     """Whether what each request was for was obtained after all, from another entry of GOPROXY or from the origin."""
+    requests = tuple(requests)
     wanted = {(item.module, item.version, item.artifact) for item in requests}
     if any(artifact in (Artifact.CONNECTION, Artifact.OTHER) for _, _, artifact in wanted):
-        return False
+        return all(map(_to_mirror, requests)) and _other_mirror_served(case, [item.start_ns for item in requests])
     got = {(item.module, item.version, item.artifact) for item in case.requests if not item.failure}
     origins = went_direct(case)
     return all(is_below(module or "", origins) for module, _, _ in wanted - got)
+
+
+def _to_mirror(request: Request) -> bool:
+    return request.artifact is Artifact.CONNECTION and request.target is not None and request.target.role is Role.MIRROR
+
+
+def _other_mirror_served(case: Case, moments_ns: list[int]) -> bool:
+    """What is left to tell without go's account: where a failure stops its list, go asks no further mirror.
+
+    moments_ns: when the failed connections began. The other must begin after the first and answer after the last.
+    """
+    return any(
+        not item.failure and item.handled_by is not HandledBy.NONE and item.start_ns > min(moments_ns)
+        for item in case.requests
+        if _to_mirror(item) and (flow := proof.flow_of(case, item)) and flow.last_down_ns > max(moments_ns)
+    )
 
 
 def reason(request: Request) -> str:

@@ -5,6 +5,7 @@ alert is 19 bytes, a Finished 53 or 69 and a client certificate more (RFC 8446 Â
 real go).
 """
 
+from functools import lru_cache
 from typing import Any
 
 from trace_go.model.evidence import Visibility
@@ -22,6 +23,8 @@ MAX_ALERTS = 8
 """alerts kept per conversation; two end one"""
 MAX_FLIGHT = 256 * 1024
 """encrypted bytes of the server without a word of the client: that side is not in the capture (chains are shorter)"""
+CACHED_CHAINS = 64
+"""different chains remembered; a module download meets some tens"""
 FATAL = 2
 CLOSE_NOTIFY = 0
 _REFUSED = (TlsState.REFUSED_BY_CLIENT, TlsState.REFUSED_BY_SERVER)
@@ -94,8 +97,7 @@ class TlsTracker:
             self.state, self.end_packet = TlsState.SERVER_HELLO, number
 
     def _certificate(self, body: bytes, number: int, time_ns: int) -> None:
-        # At once: equal certificates are one object, their bytes would be kept once a conversation.
-        self.chain, self.chain_packet = tuple(map(x509.certificate, tls.certificate_chain(body))), number
+        self.chain, self.chain_packet = _chain(body), number
 
     # -- records -----------------------------------------------------------------------------------------------------
 
@@ -191,6 +193,11 @@ class TlsTracker:
             client=client,
             problem=self.problem,
         )
+
+
+@lru_cache(CACHED_CHAINS)
+def _chain(body: bytes) -> tuple[Certificate, ...]:
+    return tuple(map(x509.certificate, tls.certificate_chain(body)))
 
 
 _MESSAGES: dict[tuple[bool, int], Any] = {

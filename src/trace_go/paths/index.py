@@ -73,7 +73,8 @@ class Index:
         if not name or (flow and not flow.tls):
             return None
         if flow and flow.tls and flow.tls.chain:
-            found = self._seen.get(_chain_key(name, flow.tls.chain), [])
+            own = flow.name or flow.server.ip  # what the chain was judged for
+            found = self._seen.get(_chain_key(own, flow.tls.chain), []) if flow.name in (None, name) else []
             at_ns = flow.tls.server_ns or flow.start_ns
             return next((item for item in reversed(found) if item.at_ns <= at_ns), next(iter(found), None))
         return self._probed.get(name)

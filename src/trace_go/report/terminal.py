@@ -1,7 +1,7 @@
 """The terminal reporter: verdict and fix, the paths hop by hop, findings, ledger, and what could not be seen."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TextIO
 
 from msgspec import Struct
@@ -253,18 +253,16 @@ def _ledger(page: _Page, case: Case, *, verbose: bool) -> None:
         return
     failures = [request for request in case.requests if request.failed]
     fine = [request for request in case.requests if not request.failed]
-    groups = [[request] for request in fine] if verbose else _grouped(fine)
-    bad = [_Row(group=[item], what=_what(item)) for item in (failures if verbose else failures[:MAX_FAILURES])]
-    good = [
-        _Row(group=group, what=_what(group[0]) if len(group) == 1 else f"{len(group)} × {group[0].artifact.value}")
-        for group in (groups if verbose else groups[:MAX_GROUPS])
-    ]
+    alike = [[request] for request in failures] if verbose else _grouped(failures, _what)
+    groups = [[request] for request in fine] if verbose else _grouped(fine, lambda request: request.artifact.value)
+    bad = [_row(group, _what(group[0])) for group in (alike if verbose else alike[:MAX_FAILURES])]
+    good = [_row(group, group[0].artifact.value) for group in (groups if verbose else groups[:MAX_GROUPS])]
     rows, hosts = bad + good, {_host(request) for request in case.requests}
     noun = "row" if len(case.requests) == 1 else "rows"
     head = f"Ledger: {len(case.requests)} {noun}" + (f", {len(failures)} failed" if failures else "")
     page.head(head + (f", all for {clean(min(hosts), 120)}" if len(hosts) == 1 else ""))
     table = Table(box=None, pad_edge=False, header_style="dim", show_edge=False)
-    table.add_column("result", overflow="fold", max_width=18)
+    table.add_column("result", overflow="fold", max_width=20)  # the longest kind of failure
     table.add_column("handled by", no_wrap=True)
     table.add_column("request", overflow="fold")
     if len(hosts) > 1:
@@ -277,16 +275,23 @@ def _ledger(page: _Page, case: Case, *, verbose: bool) -> None:
         cells += [Text(row.host)] * (len(hosts) > 1) + [Text(row.time)] * timed
         table.add_row(*cells)
     page.table(table, indent=2)
-    for number, noun in ((len(failures) - len(bad), "failed requests"), (len(groups) - len(good), "groups")):
+    hidden = len(failures) - sum(len(row.group) for row in bad)
+    for number, noun in ((hidden, "failed requests"), (len(groups) - len(good), "groups")):
         if number:
             page.add(("  ", ""), text=f"and {number:,} more {noun}: -v", style="dim")
 
 
-def _grouped(requests: Iterable[Request]) -> list[list[Request]]:
-    groups: dict[tuple[HandledBy, str, Artifact], list[Request]] = defaultdict(list)
+def _grouped(requests: Iterable[Request], what: Callable[[Request], str]) -> list[list[Request]]:
+    """Requests that ended alike, are for one host and have the same `what`."""
+    groups: dict[tuple[object, ...], list[Request]] = defaultdict(list)
     for request in requests:
-        groups[request.handled_by, _host(request), request.artifact].append(request)
+        kind = request.failure and request.failure.kind
+        groups[kind, request.handled_by, _host(request), what(request)].append(request)
     return list(groups.values())
+
+
+def _row(group: Sequence[Request], what: str) -> _Row:
+    return _Row(group=group, what=_what(group[0]) if len(group) == 1 else f"{len(group)} × {what}")
 
 
 def _statuses(requests: Sequence[Request]) -> str:
