@@ -1,5 +1,6 @@
 """The engine as a whole: batches make no difference, and what joins packets of several kinds."""
 
+import gc
 from collections.abc import Callable
 from random import Random
 
@@ -129,6 +130,28 @@ def traffic_without_names(frames: list[Frame]) -> object:
     for batch in batches(frames):
         engine.add(batch)
     return engine.finish()
+
+
+def test_nothing_is_left_to_the_garbage_collector() -> None:
+    """It may be switched off while a capture is read."""
+    broken = [
+        hello()[:9] + b"\xff" * 90,
+        GET + b"\0 \xff\r\n" * 30,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    ]
+    scripts = [*SCRIPTS, *(lambda talk, data=data: talk.open().up(data).down(data) for data in broken)]  # type: ignore[misc]
+    frames = [
+        frame for number, script in enumerate(scripts) for frame in script(Talk(("10.0.0.2", 40_000 + number))).frames
+    ]
+    traffic(frames)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert len(traffic(frames, 50).flows) > len(scripts)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_nothing() -> None:

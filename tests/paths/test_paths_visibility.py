@@ -65,7 +65,14 @@ def test_no_packets_but_a_probe() -> None:
 def test_a_capture_without_anything_of_gos() -> None:
     found = seen(Net())
     assert found["Names (DNS)"].visibility is Visibility.NOT_OBSERVABLE
-    assert found["Requests"].why == "none was made" or found["Requests"].visibility is not Visibility.SEEN
+    assert found["Requests"].visibility is Visibility.NOT_OBSERVABLE
+
+
+def test_a_log_without_requests_says_so() -> None:
+    log = Log()
+    log.say("go: errors parsing go.mod")
+    found = seen(Net(), log)["Requests"]
+    assert (found.visibility, found.why) == (Visibility.SEEN, "go's own log has none")
 
 
 def test_lost_and_cut_packets() -> None:

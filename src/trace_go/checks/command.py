@@ -23,8 +23,8 @@ def shell(template: str, *words: str) -> str | None:
 
 
 def target(request: Request) -> str:
-    """Host that a request was for."""
-    hop = request.target
+    """Host that a request was for; of one that failed the host that was asked then, which a redirect may have named."""
+    hop = request.asked if request.failure else request.target
     return (hop.host or hop.ip or "?") if hop else "?"
 
 

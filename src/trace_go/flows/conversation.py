@@ -21,10 +21,10 @@ from trace_go.wire import dns, http1
 from trace_go.wire.secrets import mask_url
 from trace_go.wire.tls_stream import TlsReader, looks_like_tls
 
-MAX_PENDING = 256 * 1024
-"""out-of-order bytes kept per side; twice the largest receive window that a handshake flight needs"""
+MAX_PENDING = 64 * 1024
+"""out-of-order bytes kept per side: the largest window without scaling; a handshake begins with 14 KiB (RFC 6928)"""
 MAX_PIECES = 512
-"""out-of-order segments kept per side; 256 KiB of 512-byte segments"""
+"""out-of-order segments kept per side; 64 KiB of 128-byte segments"""
 MAX_SNIFF = 16
 """bytes that decide what a side speaks"""
 MAX_PREAMBLE = 16 * 1024
@@ -144,6 +144,7 @@ class Conversation:
             else:
                 self._read(which, side, fresh, number, time_ns)
         except WireError as error:
+            error.__traceback__ = None  # the reader keeps the error, whose frames would keep the reader
             if self.tls and side.speaks == "tls":
                 self.tls.broke(which == self.client, str(error), number, time_ns)
             side.close()

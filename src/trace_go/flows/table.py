@@ -94,15 +94,7 @@ class FlowTable:
         flow = np.array([self._live.get(key, -1) for key in keys], np.intp)
         opening = np.where(flow < 0, _opening(seg, first, side[start]), self.rows["opening"][flow])
         syns = np.flatnonzero((flags & (SYN | ACK)) == SYN)
-        owner = np.searchsorted(start, syns, side="right") - 1
-        differs = _differs(_opening(seg, order[syns], side[syns]), owner, opening)
-        again, owner = syns[differs], owner[differs]
-        whole = again == start[owner]  # nothing of the batch is left to the flow before
-        flow[owner[whole]] = -1
-        again = again[~whole]
-        start = np.concatenate([start, again])
-        sort = np.argsort(start)
-        start, flow = start[sort], np.concatenate([flow, np.full(len(again), -1)])[sort]
+        start, flow = _split(start, flow, opening, syns, _opening(seg, order[syns], side[syns]))
         new = np.flatnonzero(flow < 0)
         at = order[start[new]]
         flow[new] = self._create(seg, at, side[start[new]], low[at], high[at])
@@ -212,12 +204,21 @@ def _opening(seg: Segments, at: Rows, side: I64) -> I64:
     return number << 1 | np.where(answer, 1 - side, side)
 
 
-def _differs(value: I64, label: Rows, before: I64) -> Rows:
-    """Places where a value is not the one before it under its label; before: what precedes the first of each label."""
-    earlier = np.roll(value, 1)
-    first = starts_of(label)
-    earlier[first] = before[label[first]]
-    return np.flatnonzero(value != earlier)
+def _split(start: Rows, flow: Rows, opening: I64, syns: Rows, openings: I64) -> tuple[Rows, Rows]:
+    """Runs and their flows, with a new flow (-1) from each SYN on that is not the one which opened the last.
+
+    start, flow, opening: (g,) of the groups; syns: (s,) places of all SYNs, rising; openings: (s,) what each opens.
+    """
+    owner = np.searchsorted(start, syns, side="right") - 1
+    before, first = np.roll(openings, 1), starts_of(owner)
+    before[first] = opening[owner[first]]
+    again = np.flatnonzero(openings != before)
+    whole = syns[again] == start[owner[again]]  # nothing of this batch is left to the flow before
+    flow[owner[again[whole]]] = -1
+    start = np.concatenate([start, syns[again[~whole]]])
+    flow = np.concatenate([flow, np.full(len(start) - len(flow), -1)])
+    order = np.argsort(start)
+    return start[order], flow[order]
 
 
 def _ends(starts: Rows, size: int) -> Rows:

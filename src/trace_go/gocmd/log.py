@@ -38,7 +38,7 @@ _WORK = re.compile(r"WORK=(?:/|[A-Za-z]:[/\\]).*go-build\d+")
 _AUTH = re.compile(r"GOAUTH encountered errors for [a-z]+://\S+:|malformed URL from 'git credential fill' \(.*")
 _AUTH_DETAIL = re.compile(r"  GOAUTH=\S.*")
 _MUTE = (_LOCK, _IGNORED, _WORK)
-_REMOTE = re.compile(r"(?:https?|ssh|git|svn(?:\+ssh)?|file)://[^\s'\"]+|\b[\w.-]+@[\w.-]+:[^\s'\"]+")
+_REMOTE = re.compile(r"(?:https?|ssh|git|svn(?:\+ssh)?|file)://[^\s'\"]+|(?<![\w.-])\w[\w.-]*@[\w.-]+:[^\s'\"]+")
 _NETWORK = re.compile(
     r"git (?:-c \S+ )*(?:ls-remote|fetch|clone) |hg .*\b(?:pull|goreposum|golookup|identify)\b"
     r"|svn |fossil (?:clone|pull) |bzr "

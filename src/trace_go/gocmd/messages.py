@@ -31,7 +31,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("handshake-timeout", r"TLS handshake timeout"),
     ("tls-alert", r"remote error: tls: |gnutls_handshake\(\) failed: .*[Aa]lert|tlsv1 alert|alert handshake failure"),
     ("nxdomain", r"no such host|Could not resolve host"),
-    ("dns-timeout", r"lookup \S+.*(?:i/o timeout|deadline exceeded|Temporary failure)|Resolving timed out"),
+    ("dns-timeout", r"lookup \S.{0,400}?(?:i/o timeout|deadline exceeded|Temporary failure)|Resolving timed out"),
     ("dns-failure", r"\blookup [^\s:]+(?: on \S+)?: "),
     ("refused", r"connection refused|actively refused it|Connection refused"),
     ("connect-timeout", r"dial tcp \S+: (?:i/o timeout|connect: (?:connection|operation) timed out)"),

@@ -131,3 +131,11 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     def target(self) -> Hop | None:
         """The hop that the request was addressed to: the last that no redirect led to."""
         return next((hop for hop in reversed(self.hops) if not hop.redirected), None)
+
+    @property
+    def asked(self) -> Hop | None:
+        """The hop that was asked last: where the request broke or was on its way to; after a redirect not `target`."""
+        way = self.hops
+        broken = next((number for number, hop in enumerate(way) if hop.broken), len(way))
+        named = (hop for hop in way[broken:] if hop.role not in (Role.RESOLVER, Role.FORWARD_PROXY, Role.INTERCEPTOR))
+        return next(named, way[-1] if way else None)

@@ -85,10 +85,13 @@ def _certificates(
 
 
 def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibility, str]:
+    if not requests and account.log.lines:
+        return Visibility.SEEN, "go's own log has none"
+    if not requests:
+        return Visibility.NOT_OBSERVABLE, "nothing in this input can be told to be a go command's"
     closed = sum(request.artifact is Artifact.CONNECTION for request in requests)
     if not closed:
-        source = "from go's own log" if account.log.fetches else "in clear"
-        return Visibility.SEEN, source if requests else "none was made"
+        return Visibility.SEEN, "from go's own log" if account.log.fetches else "in clear"
     return (
         Visibility.NOT_OBSERVABLE,
         f"TLS hides what was asked on {closed} of {len(requests)} connections; `trace-go -- go …` adds go's account",

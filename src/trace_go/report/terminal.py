@@ -29,6 +29,7 @@ _STYLE = {
 }
 _SEVERITY = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow", Severity.NOTE: "cyan"}
 _HANDLER = {HandledBy.MITM: "bold magenta", HandledBy.NONE: "red", HandledBy.UNKNOWN: "yellow"}
+_STAGES = {"dns_s": "DNS", "connect_s": "connect", "tunnel_s": "tunnel", "tls_s": "TLS"}
 _ROLE = {Role.FORWARD_PROXY: "forward proxy", Role.CHECKSUM_DB: "checksum database", Role.CDN: "CDN"}
 
 
@@ -136,7 +137,7 @@ def _path(page: _Page, requests: Sequence[Request]) -> None:
     first = requests[0]
     page.add(("  ● ", "green"), ("this client  ", ""), text=_requests(requests), style="dim")
     for hop in first.hops:
-        page.add(("  │ ", "dim"), text=_stage(hop, first), style="dim")
+        page.add(("  │ ", "dim"), text=_stage(hop, requests), style="dim")
         if hop.broken:
             page.add(("  ✗ ", "bold red"), text=_party(hop), style="bold")
             page.add(("    ", ""), text=prose(first.failure.text if first.failure else "", 240), style="red")
@@ -159,22 +160,28 @@ def _party(hop: Hop) -> str:
     return f"{_ROLE.get(hop.role, hop.role.value)} {name}{address}{label}"
 
 
-def _stage(hop: Hop, request: Request) -> str:
-    """Times of the stages that end at this hop."""
-    times, roles = request.timings, [item.role for item in request.hops]
-    first_tls = hop.role is Role.INTERCEPTOR or (hop is request.target and Role.INTERCEPTOR not in roles)
-    stages: list[tuple[str, float | None]] = []
+def _stage(hop: Hop, requests: Sequence[Request]) -> str:
+    """Times of the stages that end at this hop of the first request; of several requests the slowest."""
+    first = requests[0]
+    roles = [item.role for item in first.hops]
     if hop.redirected:
         return "redirected"
+    stages: tuple[str, ...] = ()
     if hop.role is Role.RESOLVER:
-        stages.append(("DNS", times.dns_s))
+        stages = ("dns_s",)
     elif hop.role is Role.FORWARD_PROXY:
-        stages.append(("connect", times.connect_s))
-    elif first_tls:
-        through = Role.FORWARD_PROXY in roles
-        stages.append(("tunnel", times.tunnel_s) if through else ("connect", times.connect_s))
-        stages.append(("TLS", times.tls_s))
-    return ", ".join(f"{name} {_seconds(value)}" for name, value in stages if value is not None)
+        stages = ("connect_s",)
+    elif hop.role is Role.INTERCEPTOR or (hop is first.target and Role.INTERCEPTOR not in roles):
+        stages = ("tunnel_s" if Role.FORWARD_PROXY in roles else "connect_s", "tls_s")
+    told = [(_STAGES[name], _slowest([getattr(item.timings, name) for item in requests])) for name in stages]
+    return ", ".join(f"{name} {time}" for name, time in told if time)
+
+
+def _slowest(times: Iterable[float | None]) -> str:
+    """`12 ms`, or `≤ 12 ms` for times that are not all the same; empty when none is known."""
+    known = [_seconds(time) for time in sorted(time for time in times if time is not None)]
+    bound = "≤ " if known and known[0] != known[-1] else ""
+    return f"{bound}{known[-1]}" if known else ""
 
 
 def _seconds(value: float) -> str:
@@ -243,9 +250,7 @@ class _Row(Struct, frozen=True, kw_only=True):
     @property
     def time(self) -> str:
         """Of the slowest."""
-        times = [item.timings.response_s for item in self.group if item.timings.response_s is not None]
-        bound = "≤ " if len(times) > 1 and max(times) > 0 else ""
-        return f"{bound}{_seconds(max(times))}" if times else ""
+        return _slowest(item.timings.response_s for item in self.group)
 
 
 def _ledger(page: _Page, case: Case, *, verbose: bool) -> None:

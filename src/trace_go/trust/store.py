@@ -100,7 +100,10 @@ def certifi_store() -> TrustStore:
 
 
 def file_store(path: Path, name: str | None = None) -> TrustStore:
-    """A PEM bundle; name: how to call it, default its path. Raises ConfigError when it cannot be read or holds no certificate."""
+    """A PEM bundle; name: how to call it, its path by default.
+
+    Raises ConfigError when it cannot be read or holds no certificate.
+    """
     try:
         ders = pem_certificates(path.read_bytes())
     except OSError as error:

@@ -1,1 +1,1 @@
-"""Sans-IO readers of hostile bytes. A reader returns a value, None (need more), or raises WireError; nothing else leaves."""
+"""Sans-IO readers of hostile bytes: a reader returns a value, None (need more), or raises WireError; nothing else."""
