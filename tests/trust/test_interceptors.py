@@ -28,7 +28,7 @@ def test_mitmproxy_with_all_its_signs() -> None:
     made = leaf(MITM, use="rsa2048 mitm", days=(-2, 363), ids=False)
     who, why = interceptor(chain(made, MITM), name=NAME, at_ns=NOW_NS + 10**9)
     assert who == "mitmproxy"
-    assert [w for w in why if "mitmproxy is known for" in w]
+    assert [w for w in why if "mitmproxy, is that of" in w]
     assert [w for w in why if "its own key" in w]
     assert [w for w in why if "two days back" in w]
 

@@ -61,7 +61,7 @@ def interceptor(
     for certificate in chain:
         if product := _product(certificate):
             culprit, told = product, certificate.issuer_cn or certificate.issuer_o
-            why.append(f"the issuer {told} is known for {product}")
+            why.append(f"its issuer, {told}, is that of the product {product}")
             break
     if listed := _listed(chain, cas):
         culprit = culprit or listed
