@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -337,3 +338,31 @@ def test_progress_shows_when_it_takes_long(
         progress("a\x1b[2J[red].pcap", 50, None)
     assert ("reading a\\x1b[2J[red].pcap" in err.getvalue()) == shown
     assert "\x1b[2J" not in err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("config", "code", "says"),
+    [
+        ('public-roots = "/dev/zero"\n', 1, ""),
+        ("a." * 20_000 + "b = 1", 2, "over 32,768 bytes"),
+    ],
+    ids=["a file of this machine", "takes tomllib square time"],
+)
+def test_a_hostile_bundles_configuration(here: Run, tmp_path: Path, config: str, code: int, says: str) -> None:
+    with zipfile.ZipFile(BUNDLE) as archive:
+        archive.extractall(tmp_path / "b")
+    (tmp_path / "b" / "public-roots.pem").unlink(missing_ok=True)
+    (tmp_path / "b" / "trace-go.toml").write_text(config, "utf-8")
+    done = here("read", tmp_path / "b")
+    assert done.code == code
+    assert says in done.err
+
+
+def test_the_rest_of_an_endless_line_is_no_line(here: Run, tmp_path: Path) -> None:
+    with zipfile.ZipFile(BUNDLE) as archive:
+        archive.extractall(tmp_path / "b")
+    log = tmp_path / "b" / "go.log"
+    log.write_bytes(b"\xff" * (3 << 20) + b"# get https://endless.example/\n" + log.read_bytes())
+    done = here("read", "--format", "json", tmp_path / "b")
+    assert json.loads(done.out)["requests"]
+    assert "endless.example" not in done.out

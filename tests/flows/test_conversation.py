@@ -499,3 +499,13 @@ def test_protocols_in_any_order_never_escape(parts: list[tuple[int, bytes, bytes
         talk.say(side, start + noise, 100)
     (flow,) = traffic(talk.close().frames).flows
     assert flow.outcome
+
+
+def test_secrets_in_heads_are_masked() -> None:
+    asked = get("/a", "User-Agent: x token=hidden1", host="u:hidden2@mirror.example")
+    said = answer(403, "token=hidden3", b"", "Server: x token=hidden4", "Via: http://u:hidden5@v")
+    tunnel = b"CONNECT u:hidden6@a.example:443 HTTP/1.1\r\n\r\n"
+    for talk in (Talk().open().up(asked).down(said), Talk().open().up(tunnel).down(answer(407, "http://u:hidden7@z"))):
+        flow = flow_of(talk.close())
+        assert flow.exchanges or flow.tunnel
+        assert "hidden" not in repr((flow.exchanges, flow.tunnel))

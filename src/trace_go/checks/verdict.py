@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from trace_go.checks.command import target
-from trace_go.checks.framework import said
+from trace_go.checks.framework import count, said
 from trace_go.model.finding import Audience, Finding, Severity, Verdict, VerdictStatus
-from trace_go.model.ledger import HandledBy, Request
+from trace_go.model.ledger import Artifact, HandledBy, Request
 from trace_go.model.report import Case
 
 MAX_FIXES = 3
@@ -56,6 +56,11 @@ def _healthy(case: Case) -> str:
         if case.account.argv and case.account.log.lines:
             return "The command made no module request: everything it needed was already there."
         return "No Go module request is visible in this input."
+    if all(item.artifact is Artifact.CONNECTION for item in requests):
+        hosts = list(dict.fromkeys(target(item) for item in requests))
+        shown = ", ".join(hosts[:4]) + (" …" if len(hosts) > 4 else "")
+        number = count(len(requests), "connection")
+        return f"Nothing wrong is visible, but TLS hides what was asked and answered: {number} to {shown}."
     parties = {item: _parties(requests, item) for item in HandledBy}
     told = [f"{number} by {name}" for handler in HandledBy for name, number in parties[handler].items()]
     answered = sum(number for handler in parties for number in parties[handler].values())

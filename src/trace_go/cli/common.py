@@ -21,6 +21,8 @@ from trace_go.report.escape import clean
 from trace_go.trust.store import choose, file_store
 
 CONFIG_NAME = "trace-go.toml"
+MAX_CONFIG_BYTES = 32 << 10
+"""ours: 1,000 hosts; a bundle's configuration may be hostile, and tomllib takes square time for `a.a.a.…`"""
 PROGRESS_AFTER_S = 1.0
 """reading that takes longer shows a progress bar"""
 
@@ -71,11 +73,15 @@ def config(file: Path | None) -> Config:
     if file is None:
         return Config()
     try:
-        text = file.read_text("utf-8")
+        with file.open("rb") as data:
+            raw = data.read(MAX_CONFIG_BYTES + 1)
+        text = raw.decode("utf-8")
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: no UTF-8 text (byte {error.start})") from error
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise ConfigError(f"{file}: over {MAX_CONFIG_BYTES:,} bytes, which no site needs")
     try:
         found = load_config(text)
     except ConfigError as error:

@@ -76,6 +76,9 @@ def _main(arguments: list[str]) -> int:
         options = _parser(name).parse_args(own)
     else:
         name, parser = "run", _parser("run")
+        behind = next((item for item in own if item in COMMANDS), None)
+        if behind and not command:
+            parser.error(f"options go behind the subcommand: trace-go {behind} [OPTIONS] …")
         if own and not own[0].startswith("-"):
             parser.error(
                 f"{own[0]!r} is no command of trace-go: write `trace-go -- {own[0]} …` to run it under observation"

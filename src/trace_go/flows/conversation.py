@@ -18,7 +18,7 @@ from trace_go.model.flow import Tunnel
 from trace_go.model.http import Exchange, HttpRequestHead, HttpResponseHead
 from trace_go.model.tls import TlsState
 from trace_go.wire import dns, http1
-from trace_go.wire.secrets import mask_url
+from trace_go.wire.secrets import mask_text, mask_url
 from trace_go.wire.tls_stream import TlsReader, looks_like_tls
 
 MAX_PENDING = 64 * 1024
@@ -263,14 +263,14 @@ class Conversation:
                 answers.expect(event.head.method)
             if event.head.method == "CONNECT":
                 self.tunnel = Tunnel(
-                    authority=event.head.target.split(" ", 1)[0],
+                    authority=event.head.target.split(" ", 1)[0].rpartition("@")[2],
                     status=None,
                     reason="",
                     request_packet=number,
                     request_ns=time_ns,
                     response_packet=0,
                     response_ns=0,
-                    user_agent=event.head.header("user-agent"),
+                    user_agent=_masked(event.head.header("user-agent")),
                     has_credentials=event.head.header("proxy-authorization") is not None,
                 )
         if reader.switched:
@@ -287,7 +287,7 @@ class Conversation:
                 self.tunnel = replace(
                     self.tunnel,
                     status=event.head.status,
-                    reason=event.head.reason,
+                    reason=mask_text(event.head.reason),
                     response_packet=number,
                     response_ns=time_ns,
                 )
@@ -347,14 +347,14 @@ def _exchange(
     return Exchange(
         method=request.method,
         url=mask_url(request.target if absolute else f"http://{host}{request.target}"),
-        host=authority.rpartition("@")[2] if absolute else host,
+        host=(authority if absolute else host).rpartition("@")[2],
         status=answer.status if answer else None,
-        reason=answer.reason if answer else "",
+        reason=mask_text(answer.reason) if answer else "",
         location=mask_url(location) if location is not None else None,
-        user_agent=request.header("user-agent"),
-        server=answer.header("server") if answer else None,
+        user_agent=_masked(request.header("user-agent")),
+        server=_masked(answer.header("server")) if answer else None,
         content_type=answer.header("content-type") if answer else None,
-        via=answer.header("via") if answer else None,
+        via=_masked(answer.header("via")) if answer else None,
         referer=mask_url(referer) if referer is not None else None,
         proxied=absolute,
         has_credentials="@" in authority
@@ -365,3 +365,7 @@ def _exchange(
         response_ns=time_ns,
         body_bytes=int(length) if length.isascii() and length.isdigit() and len(length) < 16 else -1,
     )
+
+
+def _masked(header: str | None) -> str | None:
+    return mask_text(header) if header is not None else None

@@ -77,7 +77,7 @@ _NEWS = re.compile(
 """what go says without anything being wrong"""
 
 _QUOTED_URL = re.compile(r"(?:Get|Head|Post|read) \"([^\"]+)\"")
-_PLAIN_URL = re.compile(r"(?:reading|fetching|insecure URL:|parse|\bgit \S[^\n]*?) (https?://\S+?)(?=:?(?:\s|$))")
+_PLAIN_URL = re.compile(r"(?:reading|fetching|insecure URL:|parse|\bgit \S[^\n]{0,400}?) (https?://\S+?)(?=:?(?:\s|$))")
 _CAUSE = re.compile(r"(?:Get|Head|read) \"|reading \S+: |git \S|unzip ")
 _PATH = r"[\w.~-]+(?:/[\w.~-]+)*"
 _VERSIONED = re.compile(rf"(?:^|[\s(])(?P<module>{_PATH})@(?P<version>[^\s@:/\"']+)(?:/go\.mod)?(?=:|$|\s)")

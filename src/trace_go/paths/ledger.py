@@ -135,7 +135,7 @@ class _Builder:
             evidence=(_shown(flow, name),),
             visibility=Visibility.NOT_OBSERVABLE,
             flow=flow,
-            answered=broken is None and not is_extra(flow),
+            answered=broken is None and not is_extra(flow) and flow.bytes_down > 0,
             start_ns=flow.start_ns,
         )
 

@@ -139,7 +139,8 @@ class Sources:
 
     def _fetch(self, fetch: Fetch, attempt: Attempt | None, exchanges: Sequence[Http2Exchange]) -> Row:
         parts = attempt.parts if attempt else maybe_module_url(fetch.url, self.bases)
-        said = f"{fetch.status} {fetch.reason}".rstrip() if fetch.status is not None else "no answer"
+        reason = mask_text(fetch.reason)
+        said = f"{fetch.status} {reason}".rstrip() if fetch.status is not None else "no answer"
         failed_at, found, answered = None, None, fetch.status is not None
         if fetch.error is not None:
             from trace_go.gocmd.messages import error_kind  # as in _vcs
@@ -163,7 +164,7 @@ class Sources:
             artifact=parts.artifact if parts else Artifact.OTHER,
             parts=parts,
             status=last.status if last and answered and fetch.status is None else fetch.status,
-            reason=fetch.reason,
+            reason=reason,
             elapsed_s=fetch.elapsed_s,
             failure=found,
             redirects=trail,

@@ -37,8 +37,10 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _packets(files: Sequence[CaptureFile]) -> tuple[Visibility, str]:
+    if not files:
+        return Visibility.NOT_OBSERVABLE, "no capture was made; statements rest on go's own account and the probe"
     if not any(item.packets for item in files):
-        return Visibility.NOT_OBSERVABLE, "no packet was captured; statements rest on go's own account and the probe"
+        return Visibility.NOT_OBSERVABLE, "the capture holds none"
     if any(item.drops for item in files):
         return Visibility.INFERRED, "the capturing system lost packets, so what is missing may have been there"
     if any(item.truncated_packets for item in files):
@@ -100,7 +102,7 @@ def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibili
 
 def _processes(flows: Sequence[Flow]) -> tuple[Visibility, str]:
     if not flows:
-        return Visibility.NOT_OBSERVABLE, "no connection was captured"
+        return Visibility.NOT_OBSERVABLE, "no connection of a go command was captured"
     missing = sum(flow.process is None for flow in flows)
     if not missing:
         return Visibility.SEEN, "from the system's socket table"

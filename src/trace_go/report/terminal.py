@@ -15,6 +15,7 @@ from trace_go.model.ledger import Artifact, HandledBy, Hop, Request, Role
 from trace_go.model.report import Case, Report
 from trace_go.report.escape import clean, fitting, prose
 
+MAX_COMMAND = 2000
 MAX_PATHS = 4
 MAX_FAILURES = 12
 """failed requests listed one by one without -v"""
@@ -87,6 +88,10 @@ class _Page:
             line.rstrip()
             self.lines.append(line)
 
+    def command(self, lead: str, text: str) -> None:
+        """A shell command, on one line however long, so that it can be copied."""
+        self.lines.append(Text((lead + clean(text, MAX_COMMAND)).rstrip(), style="cyan"))
+
     def table(self, table: Table, indent: int) -> None:
         options = self.console.options.update(width=self.console.width - indent)
         for segments in self.console.render_lines(table, options, pad=False):
@@ -101,7 +106,7 @@ def _verdict(page: _Page, report: Report) -> None:
     for remedy in verdict.fix:
         page.add(("Fix: ", "bold"), text=prose(remedy.text))
         if remedy.command:
-            page.add(("     $ ", "cyan"), text=clean(remedy.command), style="cyan")
+            page.command("     $ ", remedy.command)
 
 
 # -- paths -------------------------------------------------------------------------------------------------------------
@@ -208,8 +213,10 @@ def _findings(page: _Page, report: Report) -> None:
         page.add(("    ", ""), text=prose(item.detail, 900))
         for piece in item.evidence:
             page.add((f"    {source(piece, report.case)} ", "dim"), text=prose(piece.text, 240), style="dim")
-        if item.remedy.command:
-            page.add(("    $ ", "cyan"), text=clean(item.remedy.command), style="cyan")
+        if item.remedy not in report.verdict.fix:
+            page.add(("    Fix: ", "bold"), text=prose(item.remedy.text))
+            if item.remedy.command:
+                page.command("         $ ", item.remedy.command)
         told = f"confidence {item.confidence.value}; trace-go explain {clean(item.id, 80)}"
         page.add(("    ", ""), text=told, style="dim")
 
@@ -300,8 +307,12 @@ def _row(group: Sequence[Request], what: str) -> _Row:
 
 
 def _statuses(requests: Sequence[Request]) -> str:
-    counts = Counter(str(request.status) if request.status else "ok" for request in requests)
+    counts = Counter(_status(request) for request in requests)
     return " ".join(status if len(counts) == 1 else f"{number}×{status}" for status, number in counts.most_common(3))
+
+
+def _status(request: Request) -> str:
+    return str(request.status) if request.status else "open" if request.handled_by is HandledBy.NONE else "ok"
 
 
 def _host(request: Request) -> str:
@@ -323,7 +334,7 @@ def _what(request: Request) -> str:
 def _unseen(page: _Page, case: Case) -> None:
     items = [item for item in case.seeing if item.visibility is not Visibility.SEEN]
     if items:
-        page.head("What this input does not show")
+        page.head("Not seen directly")
     for item in items:
         page.add((f"  {clean(item.fact, 40)}: ", "bold"), text=f"{item.visibility.value}; {clean(item.why)}")
 

@@ -114,30 +114,27 @@ class TlsReader:
             raise
 
     def _maybe_event(self) -> Event | None:
+        """Of the next record; of a handshake record in clear only the header is taken, its length goes to `_left`."""
         while True:
             if self._left:
                 message = self._maybe_message()
                 if message or self._left:
                     return message
-            event = self._maybe_record()
+            if len(self._data) - self._pos < _HEADER.size:
+                return None
+            kind, version, length = _HEADER.unpack_from(self._data, self._pos)
+            start = self._base + self._pos
+            if kind not in _READERS or version >> 8 != _MAJOR_VERSION:
+                raise WireError(start, "not a TLS record")
+            if length > MAX_RECORD:
+                raise WireError(start, f"record of {length} bytes")
+            if not length and kind != _APPLICATION_DATA:
+                raise WireError(start, "empty record")
+            if self._message and kind not in (_HANDSHAKE, _ALERT):
+                raise WireError(start, "handshake message cut short")
+            event = _READERS[kind](self, kind, length, start)
             if event or not self._left:
                 return event
-
-    def _maybe_record(self) -> Event | None:
-        """Takes the next record, or only the header of a handshake record in clear, whose length goes to `_left`."""
-        if len(self._data) - self._pos < _HEADER.size:
-            return None
-        start = self._base + self._pos
-        kind, version, length = _HEADER.unpack_from(self._data, self._pos)
-        if kind not in _READERS or version >> 8 != _MAJOR_VERSION:
-            raise WireError(start, "not a TLS record")
-        if length > MAX_RECORD:
-            raise WireError(start, f"record of {length} bytes")
-        if not length and kind != _APPLICATION_DATA:
-            raise WireError(start, "empty record")
-        if self._message and kind not in (_HANDSHAKE, _ALERT):
-            raise WireError(start, "handshake message cut short")
-        return _READERS[kind](self, kind, length, start)
 
     def _maybe_handshake(self, kind: int, length: int, start: int) -> Event | None:
         if self.encrypted:
@@ -195,7 +192,14 @@ class TlsReader:
     def _maybe_message(self) -> HandshakeMessage | None:
         """A message that ends in the open record, as far as that has arrived."""
         if not self._message:
-            self._start = self._base + self._pos
+            data, start = self._data, self._pos
+            self._start = self._base + start
+            arrived = min(self._left, len(data) - start)
+            size = 4 + int.from_bytes(data[start + 1 : start + 4], "big")
+            if 4 <= size <= arrived:  # whole, as most are: no need to collect it
+                self._pos, self._left = start + size, self._left - size
+                body = data[start + 4 : start + size]
+                return HandshakeMessage(type=data[start], body=body, start=self._start, end=self._base + self._pos)
         self._collect(4)
         if len(self._message) < 4:
             return None

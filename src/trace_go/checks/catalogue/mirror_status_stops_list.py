@@ -58,7 +58,7 @@ def find(case: Case) -> Iterator[Finding]:
             case,
             "mirror-status-stops-list",
             META,
-            title=f"{host} answered {text} to {count(len(requests), 'request')}",
+            title=f"{host} answered {text} to {count(len(requests), 'request')}{_rule(first)}",
             detail=f"{host}{by} answered {text} for {first.module or first.url or 'a request'}. "
             f"{sentence(first.next_entry or '')}".rstrip(),
             remedy=Remedy(
@@ -68,3 +68,11 @@ def find(case: Case) -> Iterator[Finding]:
             subject=f"{host}:{status}",
             requests=requests,
         )
+
+
+def _rule(request: Request) -> str:
+    """What the separator behind the entry makes of the status, as a part of the title."""
+    why = request.next_entry or ""
+    if "comma stops" in why:
+        return "; a comma follows in GOPROXY, so no further entry is asked"
+    return "; a bar follows in GOPROXY, so the next entry is asked" if "before a bar" in why else ""
