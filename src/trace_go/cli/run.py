@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -11,7 +12,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from trace_go.capture.bundle import Bundle, capture_path, is_bundle, kept_environment, write_bundle
+from trace_go.capture.bundle import (
+    CONFIG,
+    PUBLIC_ROOTS,
+    Bundle,
+    capture_path,
+    is_bundle,
+    kept_environment,
+    write_bundle,
+)
 from trace_go.capture.live import Capture, best_capture
 from trace_go.capture.processes import SocketSampler
 from trace_go.capture.run import go_env, run
@@ -94,7 +103,7 @@ def main(arguments: argparse.Namespace) -> int:
                     go_mod=_present("go.mod"),
                     go_sum=_present("go.sum"),
                     trust=_trust(options, folder),
-                    config=common.config_file(arguments.config),
+                    config=_site(common.config_file(arguments.config), folder),
                     public_roots=Path(options.config.public_roots) if options.config.public_roots else None,
                 )
                 _keep(arguments.write, bundle)
@@ -151,6 +160,17 @@ def _trust(options: Options, folder: Path) -> Path:
     path = folder / "trust.pem"
     path.write_text(options.store.pem())
     return path
+
+
+def _site(config: Path | None, folder: Path) -> Path | None:
+    """A copy of the configuration that names its public roots as the bundle does."""
+    if config is None:
+        return None
+    copy = folder / CONFIG
+    copy.write_text(
+        re.sub(r"(?m)^(\s*public-roots\s*=).*", rf'\1 "{PUBLIC_ROOTS}"', config.read_text("utf-8")), "utf-8"
+    )
+    return copy
 
 
 def _present(name: str) -> Path | None:
