@@ -28,7 +28,7 @@ def test_an_interceptor_is_left_to_its_own_check(regression: Run) -> None:
 def test_packets_alone_show_a_refusal_without_its_reason(fires: Run) -> None:
     """TLS 1.3: one encrypted record of 19 bytes where a Finished of 53 would stand."""
     found = fires.in_packets
-    assert found.title == "go refused the certificate of proxy.golang.org"
+    assert found.title == "go refused the certificate shown for proxy.golang.org"
     assert "why is not observable" in found.detail
     assert found.confidence == "medium"
     assert all(frame.payload[-24:-19] == bytes.fromhex("17 0303 0013") for frame in fires.frames(found))

@@ -5,6 +5,7 @@ go opens another for the next (net/http Transport). What stays open is told by `
 """
 
 import re
+from collections import defaultdict
 
 from msgspec import Struct
 
@@ -14,6 +15,8 @@ from trace_go.paths.failures import OUTCOMES, SHARED, UNSENT, of_flow
 from trace_go.paths.index import Index, is_extra, made_by
 from trace_go.paths.urls import endpoint, is_address, port_of, split
 
+_Place = tuple[str, str, int]
+"""host, scheme and port"""
 _DIAL = re.compile(r"\b(?:dial|read|write) tcp (?:(?P<local>\S+)->)?(?P<remote>\S+?): ")
 """net.OpError: the addresses of the connection that failed"""
 
@@ -48,18 +51,24 @@ class Carriers:
     def __init__(self, index: Index) -> None:
         self.index = index
         self._failed_used: set[int] = set()
+        self._found: dict[_Place, list[Flow]] = {}
+        self._sorted: dict[tuple[_Place, str, str | None, str | None], list[Flow]] = {}
+        self._by_url: dict[str, list[Flow]] = defaultdict(list)
+        for flow in index.traffic.flows:
+            for url in dict.fromkeys(exchange.url for exchange in flow.exchanges):
+                self._by_url[url].append(flow)
 
     def find(self, wanted: Wanted, proxy: str | None) -> Carried:
         """proxy: URL of the forward proxy that go is configured to use for this request."""
         if wanted.flow:
             return Carried(flow=wanted.flow)
-        found = self._candidates(wanted)
+        place = (wanted.host, split(wanted.url).scheme, port_of(wanted.url))
         failed = wanted.failure if not wanted.answered else None
         if failed is None:
-            return self._carrying(wanted, found or (self.index.to_proxy(proxy) if proxy else []))
+            return self._carrying(wanted, place, proxy)
         if failed.stage is Stage.DNS or failed.kind in UNSENT:
             return Carried()
-        named = ends(failed.text)
+        found, named = self._candidates(place), ends(failed.text)
         if named:
             local, remote = named
             found = self.index.by_server.get(remote, [])
@@ -67,49 +76,57 @@ class Carriers:
             if exact:
                 return Carried(flow=exact[0])
         elif proxy:
-            found = [*found, *(flow for flow in self.index.to_proxy(proxy) if flow not in found)]
+            found = list({flow.id: flow for flow in (*found, *self.index.to_proxy(proxy))}.values())
         outcomes = OUTCOMES.get(failed.kind, frozenset())
         unused = [flow for flow in found if flow.outcome in outcomes and flow.id not in self._failed_used]
         if unused:
             self._failed_used.add(unused[0].id)
             return Carried(flow=unused[0])
-        return self._carrying(wanted, found) if failed.kind in SHARED else Carried()
+        return self._carrying(wanted, place) if failed.kind in SHARED else Carried()
 
-    def _candidates(self, wanted: Wanted) -> list[Flow]:
-        """Flows to the host and port of the URL, by what they say of themselves or what DNS says of their address."""
-        scheme, port = split(wanted.url).scheme, port_of(wanted.url)
-        found = [flow for flow in self.index.by_name.get(wanted.host, ()) if _fits(flow, scheme, port)]
-        if is_address(wanted.host):
-            here = self.index.by_server.get((wanted.host, port), [])
-            found += [flow for flow in here if flow not in found and _fits(flow, scheme, port)]
-        return found
+    def _candidates(self, place: _Place) -> list[Flow]:
+        """Flows to the host and port of a URL, by what they say of themselves or what DNS says of their address."""
+        if place not in self._found:
+            host, scheme, port = place
+            found = [flow for flow in self.index.by_name.get(host, ()) if _fits(flow, scheme, port)]
+            if is_address(host):
+                seen = {flow.id for flow in found}
+                here = self.index.by_server.get((host, port), [])
+                found += [flow for flow in here if flow.id not in seen and _fits(flow, scheme, port)]
+            self._found[place] = found
+        return self._found[place]
 
-    def _carrying(self, wanted: Wanted, found: list[Flow]) -> Carried:
-        """The flow among these that carried an answered request: most likely the one with most bytes."""
-        exact = [flow for flow in found if any(exchange.url == wanted.url for exchange in flow.exchanges)]
+    def _carrying(self, wanted: Wanted, place: _Place, proxy: str | None = None) -> Carried:
+        """The flow that carried an answered request: most likely the one with most bytes."""
+        _, scheme, port = place
+        exact = [flow for flow in self._by_url.get(wanted.url, ()) if _fits(flow, scheme, port)]
         if exact:
             return Carried(flow=exact[0], of=len(exact))
-        able = [flow for flow in found if _carries(flow)]
-        program = "git" if wanted.git else "go"
-        able = [flow for flow in able if made_by(flow) == program] or [
-            flow for flow in able if made_by(flow) is None
-        ]  # not the other program's, not a browser's where go's own is there
-        remote = endpoint(wanted.remote or "")
-        able = [flow for flow in able if (flow.server.ip, flow.server.port) == remote] or able
-        if not able:
-            return Carried()
-        if wanted.git:
-            return _in_order(wanted, able)
-        return Carried(flow=max(able, key=lambda flow: flow.bytes_down), of=len(able))
+        able = self._able(place, "git" if wanted.git else "go", wanted.remote, proxy)
+        if wanted.git:  # each command starts a process of its own
+            of = max(len(able), wanted.orders)
+            return Carried(flow=able[wanted.order], of=of) if wanted.order < len(able) else Carried(of=of)
+        return Carried(flow=able[0], of=len(able)) if able else Carried()
+
+    def _able(self, place: _Place, program: str, remote: str | None, proxy: str | None) -> list[Flow]:
+        """Flows that can have carried answers to this program: go's with most bytes first, git's in order."""
+        key = (place, program, remote, proxy)
+        if key not in self._sorted:
+            found = self._candidates(place) or (self.index.to_proxy(proxy) if proxy else [])
+            able = [(made_by(flow), flow) for flow in found if _carries(flow)]
+            # not the other program's, not a browser's where go's own is there
+            own = [flow for by, flow in able if by == program] or [flow for by, flow in able if by is None]
+            server = endpoint(remote or "")
+            own = [flow for flow in own if (flow.server.ip, flow.server.port) == server] or own
+            self._sorted[key] = _in_order(own) if program == "git" else sorted(own, key=lambda flow: -flow.bytes_down)
+        return self._sorted[key]
 
 
-def _in_order(wanted: Wanted, able: list[Flow]) -> Carried:
-    """The connections of git processes by their ids, else by time: each git command starts a process of its own."""
-    pids = {flow.id: _pid(flow) for flow in able}
-    key = pids.__getitem__ if all(pids.values()) else {flow.id: flow.start_ns for flow in able}.__getitem__
-    ordered = sorted(able, key=lambda flow: key(flow.id))
-    of = max(len(able), wanted.orders)
-    return Carried(flow=ordered[wanted.order], of=of) if wanted.order < len(ordered) else Carried(of=of)
+def _in_order(flows: list[Flow]) -> list[Flow]:
+    """By the ids of their processes where all are known, else by time."""
+    pids = {flow.id: _pid(flow) for flow in flows}
+    known = all(pids.values())
+    return sorted(flows, key=lambda flow: pids[flow.id] if known else flow.start_ns)
 
 
 def _pid(flow: Flow) -> int:

@@ -33,6 +33,7 @@ class Index:
             for address in lookup.addresses:
                 self._answers[address].append(lookup)
         self._named: dict[int, str | None] = {}
+        self._to_proxy: dict[str, list[Flow]] = {}
         self.by_name: dict[str, list[Flow]] = defaultdict(list)
         """a flow that says no name stands under every name that DNS gave its address"""
         self.by_server: dict[tuple[str, int], list[Flow]] = defaultdict(list)
@@ -88,7 +89,11 @@ class Index:
 
     def to_proxy(self, proxy: str) -> list[Flow]:
         """Flows to a forward proxy, given by its URL."""
-        host, port = host_of(proxy), port_of(proxy)
+        if proxy not in self._to_proxy:
+            self._to_proxy[proxy] = self._to(host_of(proxy), port_of(proxy))
+        return self._to_proxy[proxy]
+
+    def _to(self, host: str, port: int) -> list[Flow]:
         if is_address(host):
             return self.by_server.get((host, port), [])
         addresses = {address for lookup in self.lookups.get(host, ()) for address in lookup.addresses}

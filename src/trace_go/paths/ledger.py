@@ -62,7 +62,9 @@ class _Builder:
         self.account = account
         self.index = Index(traffic, hosts, judgements)
         self.carriers = Carriers(self.index)
-        self.sources = Sources(account, settings, traffic.flows)
+        self.clear = [flow for flow in traffic.flows if flow.exchanges and self._is_gos(flow)]
+        """flows with clear requests of go, or to its mirrors"""
+        self.sources = Sources(account, settings, self.clear)
         self.bases = self.sources.bases
         self._flows_used: set[int] = set()
         self._requests: list[Request] = []
@@ -84,13 +86,16 @@ class _Builder:
 
     def _clear_http(self, told: set[str]) -> None:
         """Clear HTTP/1 requests on the wire that go's log does not hold."""
-        for flow in self.index.traffic.flows:
+        for flow in self.clear:
             for exchange in flow.exchanges:
                 if mask_url(exchange.url) in told or self.sources.is_redirected(exchange.url, exchange.request_ns):
                     continue
                 parts = maybe_module_url(exchange.url, self.bases)
                 if parts and (of_go(flow) or self._mirror(host_of(exchange.url))):
                     self._add(self.sources.of_clear(flow, exchange, parts))
+
+    def _is_gos(self, flow: Flow) -> bool:
+        return of_go(flow) or any(self._mirror(host) for host in {host_of(item.url) for item in flow.exchanges})
 
     def _mirror(self, name: str | None) -> bool:
         known = self.index.known(name)
@@ -105,6 +110,7 @@ class _Builder:
             if not is_extra(flow) and of_flow(flow, None) is None
         }
         explained = {hop.host for item in self._requests for hop in item.hops}
+        addresses = {hop.ip for item in self._requests for hop in item.hops}
         for flow in self.index.traffic.flows:
             if flow.id in self._flows_used or flow.transport != "tcp" or flow.protocol == "dns":
                 continue
@@ -114,14 +120,11 @@ class _Builder:
             broken = of_flow(flow, self.index.judgement(flow, name))
             if is_extra(flow) and ((flow.client.ip, name) in busy or with_account):
                 continue
-            if with_account and (name in explained or broken is None or self._is_proxy(flow)):
+            if with_account and (name in explained or broken is None or flow.server.ip in addresses):
                 continue  # go's account already tells what this connection was for
             if flow.exchanges and not flow.tunnel:
                 continue
             self._add(self._connection(flow, name, broken))
-
-    def _is_proxy(self, flow: Flow) -> bool:
-        return any(hop.ip == flow.server.ip for item in self._requests for hop in item.hops)
 
     def _connection(self, flow: Flow, name: str | None, broken: Failure | None) -> Row:
         host = name or flow.server.ip

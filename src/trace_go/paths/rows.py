@@ -5,7 +5,7 @@ only by the HTTP/2 log or by clear HTTP, and belong to its row.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
 from trace_go.model.evidence import Evidence, Visibility
 from trace_go.model.flow import Flow
-from trace_go.model.go import Fetch, GoAccount, GoLog, Http2Exchange, VcsCommand
+from trace_go.model.go import Fetch, GoAccount, GoError, Http2Exchange, VcsCommand
 from trace_go.model.http import Exchange
 from trace_go.model.ledger import Artifact, Failure, Stage
 from trace_go.paths.failures import ANSWERED, failure, of_flow
@@ -184,8 +184,11 @@ class Sources:
 
         commands = [command for command in self.log.vcs if command.remote and uses_network(command)]
         hosts = [host_of(command.remote or "") for command in commands]
-        for number, command in enumerate(commands):
-            yield _of_git(command, self.log, hosts[:number].count(hosts[number]), hosts.count(hosts[number]))
+        count, before = Counter(hosts), Counter[str]()
+        errors = [error for error in self.log.errors if "git " in error.text]
+        for command, host in zip(commands, hosts, strict=True):
+            yield _of_git(command, errors, before[host], count[host])
+            before[host] += 1
 
     def _unlogged(self, given: set[int]) -> Iterable[Row]:
         """Requests that only the HTTP/2 log has: toolchains, and every request of a go that does not print `-x`."""
@@ -306,10 +309,10 @@ def _sendings(exchanges: Sequence[Http2Exchange], repeats: bool) -> Iterable[Seq
         yield group
 
 
-def _of_git(command: VcsCommand, log: GoLog, order: int, orders: int) -> Row:
+def _of_git(command: VcsCommand, errors: Sequence[GoError], order: int, orders: int) -> Row:
     """A git command of the `-x` log, which says nothing of its success; go's error quotes the command that failed."""
     remote = command.remote or ""
-    error = next((item for item in log.errors if command.command in item.text), None)
+    error = next((item for item in errors if command.command in item.text), None)
     found = None
     if error and error.kind not in ("unknown-revision", "unrecognized-import"):
         said = _GIT_SAYS.search(error.text)

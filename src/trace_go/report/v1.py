@@ -10,6 +10,7 @@ import msgspec
 
 from trace_go.model import chain, dns, evidence, finding, flow, http, ledger, report, tls
 from trace_go.model.go import GoAccount
+from trace_go.paths.graph import hop_graph
 
 SCHEMA = "trace-go/1"
 
@@ -262,6 +263,16 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     certificates: list[Certificate]
 
 
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
+    """A way between two parties of the hop graph, named `ROLE HOST`, or `client`."""
+
+    source: str
+    target: str
+    requests: list[int]
+    broken: list[int]
+    """ids of requests that broke at `target`"""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     summary: str
@@ -283,6 +294,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     dns: list[Dns]
     chains: list[Chain]
     requests: list[Request]
+    hop_graph: list[Edge]
     findings: list[Finding]
     suppressed: int
     verdict: Verdict
@@ -306,6 +318,10 @@ def of_report(item: report.Report) -> Report:
         dns=[_dns(x) for x in case.lookups],
         chains=[_chain(x) for x in case.judgements],
         requests=[_request(x) for x in case.requests],
+        hop_graph=[
+            Edge(source=source, target=target, requests=way["requests"], broken=way["broken"])
+            for source, target, way in hop_graph(case.requests).edges(data=True)
+        ],
         findings=[_finding(x) for x in item.findings],
         suppressed=item.suppressed,
         verdict=Verdict(

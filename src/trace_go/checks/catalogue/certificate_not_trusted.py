@@ -50,7 +50,9 @@ def find(case: Case) -> Iterator[Finding]:
         if judgement and judgement.fault is ChainFault.INCOMPLETE:
             continue  # chain-incomplete tells more
         hidden = requests[0].failure and requests[0].failure.kind == "certificate-rejected"
-        title = f"go refused the certificate of {host}" if hidden else f"The certificate of {host} is not trusted"
+        title = (
+            f"go refused the certificate shown for {host}" if hidden else f"The certificate of {host} is not trusted"
+        )
         yield finding(
             case,
             "certificate-not-trusted",
