@@ -266,3 +266,8 @@ def test_long_hostile_text_costs_little(part: str) -> None:
         start = time.perf_counter()
         mask(text)
         assert time.perf_counter() - start < 1
+
+
+def test_the_path_of_a_request_in_the_http2_log() -> None:
+    line = 'http2: Transport encoding header ":path" = "/m/@v/v1.0.0.zip?X-Goog-Signature=0123abcd&x=1"'
+    assert mask_text(line) == line.replace("0123abcd", "xxxxx")

@@ -5,6 +5,7 @@ only by the HTTP/2 log or by clear HTTP, and belong to its row.
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -121,14 +122,16 @@ class Sources:
 
     def _given(self) -> list[list[Http2Exchange]]:
         """For each fetch what the HTTP/2 log has of it: sent between its two lines. Equal fetches at a time share."""
-        spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        starts: dict[str, list[int]] = defaultdict(list)  # ascending, as the fetches are
         for fetch in self.log.fetches:
-            spans[fetch.url].append((fetch.start_line, fetch.line if fetch.finished else self.log.lines))
+            starts[fetch.url].append(fetch.start_line)
+        done: Counter[str] = Counter()
         taken: set[int] = set()
         given = []
         for fetch in self.log.fetches:
-            start, end = spans[fetch.url].pop(0)
-            rivals = sum(other < end for other, _ in spans[fetch.url])
+            start, end = fetch.start_line, fetch.line if fetch.finished else self.log.lines
+            done[fetch.url] += 1
+            rivals = max(0, bisect_left(starts[fetch.url], end) - done[fetch.url])
             found = [
                 item for item in self._http2.get(fetch.url, ()) if start <= item.line <= end and item.line not in taken
             ]

@@ -45,6 +45,8 @@ _ASSIGNMENT_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s\"'&]*[^\s\"'&:;,.)\]}]"
 _URL = re.compile(r"://(?:[^\s/?#\"<>]*@)?[^\s\"'<>`]*")
 _URL_TAIL = ":;,.)]}"  # punctuation of the sentence around a URL
 
+_PATH_PAIR = re.compile(r"(?<=\":path\" = \")[^\"]*")  # go's http2debug log has the path of a URL by itself
+
 _HEADERS = (
     r"(?:(?:proxy-)?authorization|(?:set-)?cookie|private-token|job-token|x-auth-token|x-api-key|x-jfrog-art-api)"
 )
@@ -96,6 +98,7 @@ def _masked_url_once(url: str) -> str:
 def _masked_text_once(text: str) -> str:
     text = _HEADER_PAIR.sub(rf"\1{MASK}", text)
     text = _HEADER_LINE.sub(rf"\1{MASK}", text)
+    text = _PATH_PAIR.sub(lambda match: mask_url(match[0]), text)
     text = _masked_values(text, _ASSIGNMENT, _STRONG_NAME, _ASSIGNMENT_VALUE)
     return _TOKEN.sub(MASK, _URL.sub(_masked_url, text))
 
