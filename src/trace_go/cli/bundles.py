@@ -2,18 +2,16 @@
 
 import argparse
 import os
-from collections.abc import Iterator
-from typing import BinaryIO
 
 from msgspec.structs import replace
 
 from trace_go.capture.bundle import Bundle
-from trace_go.capture.run import MAX_LINE_BYTES
 from trace_go.cli import common
+from trace_go.cli.logs import read_log
 from trace_go.cli.run import CAPTURE_NAME
 from trace_go.gocmd.config import Config
-from trace_go.gocmd.log import LogReader
 from trace_go.model.errors import CaptureError
+from trace_go.model.go import GoLog
 from trace_go.pipeline import Options, Source
 
 
@@ -29,27 +27,16 @@ def options_of(arguments: argparse.Namespace, bundle: Bundle) -> Options:
 
 def source_of(name: str, bundle: Bundle) -> Source:
     """Raises CaptureError when the log cannot be read."""
-    reader = LogReader(expect_x=bundle.asked_x, expect_http2=bundle.asked_http2)
+    log = GoLog()
     if bundle.log:
         try:
-            with bundle.log.open("rb") as data:
-                for line in _lines(data):
-                    reader.feed(line.decode("utf-8", "backslashreplace"))
+            log = read_log(bundle.log, expect_x=bundle.asked_x, expect_http2=bundle.asked_http2)
         except OSError as error:
             raise CaptureError(f"{name}: {error.strerror or error}") from error
     return Source(
         captures=(str(bundle.capture),) if bundle.capture else (),
         names=(CAPTURE_NAME,),
-        account=replace(bundle.account, log=reader.finish()),
+        account=replace(bundle.account, log=log),
         owners=bundle.owners,
         probes=bundle.probes,
     )
-
-
-def _lines(data: BinaryIO) -> Iterator[bytes]:
-    """Lines without their newline, of each as much as the run itself looked at."""
-    begins = True
-    while part := data.readline(MAX_LINE_BYTES):
-        if begins:
-            yield part.removesuffix(b"\n")
-        begins = part.endswith(b"\n")

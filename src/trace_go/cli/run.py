@@ -26,8 +26,8 @@ from trace_go.capture.processes import SocketSampler
 from trace_go.capture.run import go_env, run
 from trace_go.capture.user import invoking_user, user_environment
 from trace_go.cli import common
+from trace_go.cli.logs import line_filter, read_log
 from trace_go.gocmd.asking import asking
-from trace_go.gocmd.log import LogReader
 from trace_go.model.errors import CaptureError, PrivilegeError, TraceGoError
 from trace_go.model.go import GoAccount, GoLog
 from trace_go.pipeline import Options, Source, judge, observe, probe
@@ -55,13 +55,12 @@ def main(arguments: argparse.Namespace) -> int:
             http2=not arguments.no_http2debug,
         )
         capture = _started(capture, notes)
-        reader = LogReader(expect_x=asked.expect_x, expect_http2=asked.expect_http2)
         sampler = SocketSampler()
         result = run(
             arguments.command,
             environment=environment,
             extra=asked.environment,
-            line_filter=reader.feed,
+            line_filter=line_filter(expect_x=asked.expect_x, expect_http2=asked.expect_http2),
             log_path=folder / "go.log",
             on_spawn=sampler.start,
         )
@@ -71,6 +70,7 @@ def main(arguments: argparse.Namespace) -> int:
             print(f"trace-go: cannot run {clean(result.problem or '')}", file=sys.stderr)
             return result.exit_code
         with _survived():
+            log = read_log(folder / "go.log", expect_x=asked.expect_x, expect_http2=asked.expect_http2)
             notes += [text for text in (go.note, result.problem, stats.problem if stats else None, *asked.why) if text]
             account = GoAccount(
                 argv=tuple(mask_text(word) for word in arguments.command),
@@ -80,7 +80,7 @@ def main(arguments: argparse.Namespace) -> int:
                 go_env={name: mask_env(name, value) for name, value in go.values.items()},
                 go_env_changed=go.changed,
                 process_env=kept_environment(environment),
-                log=_masked(reader.finish()),
+                log=_masked(log),
                 log_text_kept=bool(arguments.write and is_bundle(arguments.write)),
                 notes=tuple(notes),
             )
