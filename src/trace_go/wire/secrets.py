@@ -6,6 +6,7 @@ length of hostile text: each may start only where a run of its characters starts
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import unquote
 
 MASK = "xxxxx"  # net/url Redacted
@@ -45,6 +46,7 @@ _ASSIGNMENT_VALUE = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s\"'&]*[^\s\"'&:;,.)\]}]"
 _URL = re.compile(r"://(?:[^\s/?#\"<>]*@)?[^\s\"'<>`]*")
 _URL_TAIL = ":;,.)]}"  # punctuation of the sentence around a URL
 
+MAX_REMEMBERED = 256  # characters of a URL whose masked form is kept: connections to one host repeat it
 _PATH_PAIR = re.compile(r"(?<=\":path\" = \")[^\"]*")  # go's http2debug log has the path of a URL by itself
 
 _HEADERS = (
@@ -61,6 +63,11 @@ _HEADER_LINE = re.compile(
 
 def mask_url(url: str) -> str:
     """A URL, with or without scheme: passwords, users that are tokens, and the values of secret-bearing parameters."""
+    return _remembered(url) if len(url) <= MAX_REMEMBERED else _settled(_masked_url_once, url)
+
+
+@lru_cache(maxsize=1024)
+def _remembered(url: str) -> str:
     return _settled(_masked_url_once, url)
 
 

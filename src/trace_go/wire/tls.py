@@ -62,7 +62,9 @@ def client_hello(body: bytes) -> ClientHello:
 
 def client_random(body: bytes) -> bytes:
     """The 32 bytes of a ClientHello that name the connection in a key log."""
-    return Cursor(body).pull_bytes(34)[2:]
+    if len(body) < 34:
+        raise WireError(len(body), "ClientHello cut short")
+    return body[2:34]
 
 
 def server_hello(body: bytes) -> ServerHello:
