@@ -343,3 +343,11 @@ def test_go_env_of_an_old_go_has_no_changes(tmp_path: Path) -> None:
     told = go_env(fake_go(tmp_path, script), None, tmp_path)
     assert told.values == {"GOPROXY": "direct", "GOTOOLCHAIN": "go1.22.1"}
     assert told.changed == ("GOTOOLCHAIN",)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_swallowed_lines_are_whole_lines_however_they_arrive(size: int) -> None:
+    text = b"one\nnoise 1\ntwo\nnoise 2\nnoise 3\nnot noise\nnoise with no end"
+    gate = LineGate(lambda line: not line.startswith("noise"), re.compile(rb"^noise.*\n", re.MULTILINE))
+    shown = b"".join(gate.feed(text[at : at + size]) for at in range(0, len(text), size)) + gate.end()
+    assert shown == b"one\ntwo\nnot noise\n"

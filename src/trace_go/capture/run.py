@@ -6,6 +6,7 @@ terminal, so that the command sees what it would have seen. Exit statuses are th
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -70,21 +71,23 @@ def run(
     environment: Mapping[str, str],
     extra: Mapping[str, str],
     line_filter: Callable[[str], bool],
+    swallow: re.Pattern[bytes] | None = None,
     log_path: Path,
     on_spawn: Callable[[int], None] | None = None,
 ) -> RunResult:
     """Run argv to its end as the invoking user with `environment` overlaid by `extra`.
 
-    line_filter gets each line of its stderr (without newline; bytes that are not UTF-8 as backslash escapes) and says
-    whether to show it. log_path receives the raw stderr. on_spawn is called with the pid. Signals are looked after when
-    called from the main thread. Raises OSError when the log cannot be made, PrivilegeError on Windows.
+    swallow matches whole lines, newline included, that are never shown: cheaper than asking for each.
+    line_filter gets each other line of its stderr (without newline; bytes that are not UTF-8 as backslash escapes) and
+    says whether to show it. log_path receives the raw stderr. on_spawn is called with the pid. Signals are looked after
+    when called from the main thread. Raises OSError when the log cannot be made, PrivilegeError on Windows.
     """
     if sys.platform == "win32":
         raise PrivilegeError(
             "running a command under observation needs Linux or macOS; capture with dumpcap and use `read`"
         )
     with private_file(log_path) as log:
-        relay = _Relay(LineGate(line_filter), log.fileno())
+        relay = _Relay(LineGate(line_filter, swallow), log.fileno())
         process: subprocess.Popen[bytes] | None = None
 
         def forward(number: int, _frame: FrameType | None) -> None:
@@ -117,8 +120,8 @@ def run(
 class LineGate:
     """Sans-IO: takes stderr as it comes, returns what to show: lines when their end is known, or on `release`."""
 
-    def __init__(self, show: Callable[[str], bool]) -> None:
-        self._show = show
+    def __init__(self, show: Callable[[str], bool], swallow: re.Pattern[bytes] | None = None) -> None:
+        self._show, self._swallow = show, swallow
         self._line = b""  # what there is of the unfinished line, up to MAX_LINE_BYTES
         self._held = b""  # the part of it not shown yet
         self._released = False  # a part of it has been shown, so the rest must be too
@@ -128,6 +131,11 @@ class LineGate:
         return bool(self._held)
 
     def feed(self, data: bytes) -> bytes:
+        if self._swallow and b"\n" in data:
+            first = data.index(b"\n") + 1 if self._line else 0  # the end of a line that began in an earlier read
+            last = data.rindex(b"\n") + 1
+            if first < last:
+                data = data[:first] + self._swallow.sub(b"", data[first:last]) + data[last:]
         *ends, tail = data.split(b"\n")
         out = [self._finish(end) for end in ends]
         self._line += tail[: MAX_LINE_BYTES - len(self._line)]

@@ -26,8 +26,9 @@ from trace_go.capture.processes import SocketSampler
 from trace_go.capture.run import go_env, run
 from trace_go.capture.user import invoking_user, user_environment
 from trace_go.cli import common
-from trace_go.cli.logs import line_filter, read_log
+from trace_go.cli.logs import DEBUG_LINES, read_log
 from trace_go.gocmd.asking import asking
+from trace_go.gocmd.log import LogReader
 from trace_go.model.errors import CaptureError, PrivilegeError, TraceGoError
 from trace_go.model.go import GoAccount, GoLog
 from trace_go.pipeline import Options, Source, judge, observe, probe
@@ -60,7 +61,8 @@ def main(arguments: argparse.Namespace) -> int:
             arguments.command,
             environment=environment,
             extra=asked.environment,
-            line_filter=line_filter(expect_x=asked.expect_x, expect_http2=asked.expect_http2),
+            line_filter=LogReader(expect_x=asked.expect_x, expect_http2=asked.expect_http2).feed,
+            swallow=DEBUG_LINES if asked.expect_http2 else None,
             log_path=folder / "go.log",
             on_spawn=sampler.start,
         )
