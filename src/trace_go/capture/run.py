@@ -40,6 +40,8 @@ MAX_LOG_BYTES = 128 << 20
 MAX_LINE_BYTES = 1 << 20
 # The most that Linux allows without privilege (/proc/sys/fs/pipe-max-size): the command should never wait for us.
 PIPE_BYTES = 1 << 20
+# What we do beside the command gives way to it (nice(2), on Linux of this thread only); the pipe holds what waits.
+BESIDE = 10
 CHUNK_BYTES = 1 << 18
 # `go env` takes 10–20 ms.
 GO_ENV_TIMEOUT_S = 10.0
@@ -106,6 +108,8 @@ def run(
             channel.close_write_end()
             if on_spawn is not None:
                 on_spawn(process.pid)
+            with suppress(OSError):
+                os.nice(BESIDE)  # after the command began: it keeps its own
             ended_ns = relay.pump(channel, process)
         code = process.returncode
         return RunResult(
