@@ -30,8 +30,8 @@ if sys.platform != "win32":
 
 # go writes each line with one write(2): a line that is still unfinished after this long is a prompt or a progress bar.
 PARTIAL_LINE_S = 0.05
-# Not noticed by a reader; two hundred wake-ups a second at most.
-GATHER_S = 0.005
+# Not noticed by a reader; fifty wake-ups a second at most. A terminal holds 64 KiB that long: more than go says.
+GATHER_S = 0.02
 # What a daemon left behind may still say. The command's own last words are in the pipe when it exits.
 AFTER_EXIT_S = 0.2
 # http2debug writes about 11 kB per request: enough for 10,000 requests.

@@ -26,7 +26,7 @@ from trace_go.capture.processes import SocketSampler
 from trace_go.capture.run import go_env, run
 from trace_go.capture.user import invoking_user, user_environment
 from trace_go.cli import common
-from trace_go.cli.logs import DEBUG_LINES, read_log
+from trace_go.cli.logs import read_log, told_apart_at_once
 from trace_go.gocmd.asking import asking
 from trace_go.gocmd.log import LogReader
 from trace_go.model.errors import CaptureError, PrivilegeError, TraceGoError
@@ -62,7 +62,7 @@ def main(arguments: argparse.Namespace) -> int:
             environment=environment,
             extra=asked.environment,
             line_filter=LogReader(expect_x=asked.expect_x, expect_http2=asked.expect_http2).feed,
-            swallow=DEBUG_LINES if asked.expect_http2 else None,
+            swallow=told_apart_at_once(expect_x=asked.expect_x, expect_http2=asked.expect_http2),
             log_path=folder / "go.log",
             on_spawn=sampler.start,
         )
