@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from trace_go.capture.files import PCAP_MAGICS, PcapDecoder
 from trace_go.capture.pcapng import SLACK, Decoder, PcapngDecoder
+from trace_go.capture.priority import give_way
 from trace_go.capture.ring import Ring
 from trace_go.capture.user import private_file
 from trace_go.capture.writer import Interface, PcapngWriter
@@ -112,6 +113,7 @@ class Capture:
             return
         finally:
             self._opened.set()
+        give_way()  # the ring holds what waits
         try:
             self._drain(source)
             self._stats = source.finish()

@@ -17,6 +17,7 @@ from ipaddress import IPv6Address
 from pathlib import Path
 
 from trace_go.capture import netlink
+from trace_go.capture.priority import give_way
 
 # A TLS connection to a mirror lives for a hundred milliseconds and more; DNS sockets mostly fall through.
 PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.1
@@ -61,6 +62,7 @@ class SocketSampler:
         return self._owners
 
     def _work(self) -> None:
+        give_way()
         pause = PAUSE_S
         while not self._stop.wait(pause):
             before, begun = len(self._owners), time.thread_time()

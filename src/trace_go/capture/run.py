@@ -20,6 +20,7 @@ from types import FrameType
 
 from msgspec import Struct
 
+from trace_go.capture.priority import give_way
 from trace_go.capture.user import User, invoking_user, private_file
 from trace_go.model.errors import PrivilegeError
 
@@ -40,8 +41,6 @@ MAX_LOG_BYTES = 128 << 20
 MAX_LINE_BYTES = 1 << 20
 # The most that Linux allows without privilege (/proc/sys/fs/pipe-max-size): the command should never wait for us.
 PIPE_BYTES = 1 << 20
-# What we do beside the command gives way to it (nice(2), on Linux of this thread only); the pipe holds what waits.
-BESIDE = 10
 CHUNK_BYTES = 1 << 18
 # `go env` takes 10–20 ms.
 GO_ENV_TIMEOUT_S = 10.0
@@ -108,8 +107,7 @@ def run(
             channel.close_write_end()
             if on_spawn is not None:
                 on_spawn(process.pid)
-            with suppress(OSError):
-                os.nice(BESIDE)  # after the command began: it keeps its own
+            give_way()  # now that the command has begun with the priority we were given
             ended_ns = relay.pump(channel, process)
         code = process.returncode
         return RunResult(
