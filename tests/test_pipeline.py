@@ -13,7 +13,7 @@ from trace_go.model.evidence import EvidenceKind, Visibility
 from trace_go.model.finding import VerdictStatus
 from trace_go.model.go import GoAccount
 from trace_go.model.ledger import HandledBy
-from trace_go.pipeline import Options, Source, analyse, judge, known_hosts, observe, probe, selected, unreadable
+from trace_go.pipeline import Options, Source, analyse, judge, observe, probe, selected
 from trace_go.trust.store import TrustStore, certifi_store
 
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -164,15 +164,3 @@ def test_ignored_findings_are_counted(store: TrustStore) -> None:
     report = judge(source(DEAD), observed, Options(store=store, ignore=("connect-timeout",)), ())
     assert (report.findings, report.suppressed) == ((), 1)
     assert report.verdict.status is VerdictStatus.OK
-
-
-def test_configured_hosts_are_known() -> None:
-    hosts = known_hosts(Config(mirrors=("m.example",)), None)
-    found = hosts.lookup("m.example")
-    assert found
-    assert found.role == "mirror"
-
-
-def test_unreadable_has_nothing_in_it() -> None:
-    file = unreadable("x", "why")
-    assert (file.name, file.problem, file.packets) == ("x", "why", 0)

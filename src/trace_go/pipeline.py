@@ -14,24 +14,21 @@ from trace_go.checks.framework import run as run_checks
 from trace_go.checks.verdict import verdict
 from trace_go.flows.engine import Engine
 from trace_go.gocmd.config import Config
-from trace_go.gocmd.environment import GoSettings, settings
-from trace_go.gocmd.fingerprints import client_name
-from trace_go.gocmd.hosts import HostBook, load_hosts
+from trace_go.gocmd.environment import settings
+from trace_go.gocmd.fingerprints import name_client
+from trace_go.gocmd.hosts import load_hosts
 from trace_go.model.dns import Lookup
 from trace_go.model.errors import CaptureError
-from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Flow, Traffic
 from trace_go.model.go import GoAccount
 from trace_go.model.probe import ProbeResult, Target
-from trace_go.model.report import CaptureFile, Case, Report
-from trace_go.model.tls import ClientHello
-from trace_go.paths.index import of_go_world
+from trace_go.model.report import CaptureFile, Case, Report, unreadable
 from trace_go.paths.ledger import build
+from trace_go.paths.sightings import probed, seen
 from trace_go.paths.targets import probe_targets
 from trace_go.paths.visibility import seeing
-from trace_go.trust.judging import Sighting, judge_all
+from trace_go.trust.judging import judge_all
 from trace_go.trust.store import TrustStore
-from trace_go.wire.x509 import certificate
 
 Progress = Callable[[str, int, int | None], None]
 """(file, bytes read, bytes in all or None)"""
@@ -106,8 +103,8 @@ def probe(source: Source, observed: Observed, options: Options) -> tuple[ProbeRe
 def judge(source: Source, observed: Observed, options: Options, probes: Sequence[ProbeResult]) -> Report:
     account, traffic = source.account, observed.traffic
     plan = settings(account.go_env) if account.go_env else None
-    hosts = known_hosts(options.config, plan)
-    sightings = [*_seen(traffic, hosts), *_probed(probes, hosts)]
+    hosts = load_hosts(options.config, plan)
+    sightings = [*seen(traffic, hosts), *probed(probes, hosts)]
     judgements = (
         judge_all(sightings, options.store, options.config.interception_cas, options.public_store) if sightings else ()
     )
@@ -134,69 +131,3 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
 
 def selected(check_id: str, options: Options) -> bool:
     return (not options.select or check_id in options.select) and check_id not in options.ignore
-
-
-def known_hosts(config: Config, plan: GoSettings | None) -> HostBook:
-    if plan is None:
-        return load_hosts(config)
-    return load_hosts(config, plan.proxies, plan.sumdb, plan.sumdb_url)
-
-
-def name_client(hello: ClientHello) -> str:
-    return client_name(hello.ja3, hello.ja4, hello.alpn)
-
-
-def unreadable(name: str, problem: str) -> CaptureFile:
-    return CaptureFile(
-        name=name,
-        format="unreadable",
-        link_types=(),
-        packets=0,
-        bytes=0,
-        first_ns=0,
-        last_ns=0,
-        truncated_packets=0,
-        drops=None,
-        problem=problem,
-    )
-
-
-def _seen(traffic: Traffic, hosts: HostBook) -> list[Sighting]:
-    """Chains on the wire, of connections that go made or that went to hosts of its world."""
-    return [
-        Sighting(
-            name=name,
-            flow=flow.id,
-            packet=flow.tls.chain_packet,
-            file=flow.file,
-            chain=flow.tls.chain,
-            at_ns=flow.tls.server_ns or flow.start_ns,
-            visibility=Visibility.SEEN,
-            public=_is_public(hosts, name),
-        )
-        for flow in traffic.flows
-        if flow.tls and flow.tls.chain and (name := flow.name or flow.server.ip)
-        if of_go_world(flow, hosts)
-    ]
-
-
-def _probed(probes: Sequence[ProbeResult], hosts: HostBook) -> list[Sighting]:
-    return [
-        Sighting(
-            name=item.host,
-            flow=None,
-            packet=0,
-            file=0,
-            chain=tuple(map(certificate, item.chain)),
-            at_ns=item.at_ns,
-            visibility=Visibility.PROBED,
-            public=_is_public(hosts, item.host),
-        )
-        for item in probes
-        if item.chain
-    ]
-
-
-def _is_public(hosts: HostBook, name: str) -> bool:
-    known = hosts.lookup(name)
-    return known is not None and known.source == "built in"

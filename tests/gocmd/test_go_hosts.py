@@ -52,7 +52,7 @@ def test_goproxy_and_gosumdb_name_hosts() -> None:
             "GOSUMDB": "sum.test/db+0123abcd+AAAA https://sum.mirror.test",
         }
     )
-    book = load_hosts(None, plan.proxies, plan.sumdb, plan.sumdb_url)
+    book = load_hosts(None, plan)
     found = {
         name: (host.role, host.source)
         for name in ("goproxy.cn", "mirror.test", "github.com", "sum.test", "sum.mirror.test")
@@ -68,7 +68,7 @@ def test_goproxy_and_gosumdb_name_hosts() -> None:
 
 
 def test_the_users_hosts_come_first() -> None:
-    book = load_hosts(load_config(CONFIG), settings({"GOPROXY": "https://proxy.corp.example"}).proxies)
+    book = load_hosts(load_config(CONFIG), settings({"GOPROXY": "https://proxy.corp.example"}))
     found = {
         name: (host.role, host.source)
         for name in (

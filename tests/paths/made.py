@@ -408,5 +408,5 @@ def ledger(
     """The ledger as the pipeline builds it. env: the command's proxy variables."""
     told = account(log, env, go_env)
     plan = settings(told.go_env) if log else None
-    hosts = load_hosts(config, plan.proxies, plan.sumdb, plan.sumdb_url) if plan else load_hosts(config)
+    hosts = load_hosts(config, plan)
     return build(net.traffic, told, plan, hosts, net.judgements)

@@ -18,12 +18,13 @@ from trace_go.capture.live import CaptureStats, live_batches, open_source
 from trace_go.cli import common
 from trace_go.flows.engine import Engine
 from trace_go.gocmd.config import Config
-from trace_go.gocmd.hosts import HostBook
+from trace_go.gocmd.fingerprints import name_client
+from trace_go.gocmd.hosts import HostBook, load_hosts
 from trace_go.model.errors import ConfigError
 from trace_go.model.flow import Flow
 from trace_go.model.report import CaptureFile
 from trace_go.paths.index import of_go_world
-from trace_go.pipeline import Observed, Source, judge, known_hosts, name_client
+from trace_go.pipeline import Observed, Source, judge
 from trace_go.report.escape import clean
 
 RETIRE_MS = 100
@@ -95,7 +96,7 @@ class _View:
     """The latest connections of go, drawn over and over on standard error."""
 
     def __init__(self, config: Config) -> None:
-        self._hosts: HostBook = known_hosts(config, None)
+        self._hosts: HostBook = load_hosts(config)
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
         self._next = 0.0
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from trace_go.model.tls import ClientHello
+
 GO_ALPN = ("h2", "http/1.1")
 """what the go command offers (net/http)"""
 OTHER_GO = "program built with Go"
@@ -22,6 +24,11 @@ class _Row(Struct, frozen=True, kw_only=True):
     last: str = ""
     ja3: frozenset[str]
     ja4: frozenset[str] = frozenset()
+
+
+def name_client(hello: ClientHello) -> str:
+    """Who sent it, as `client_name` says."""
+    return client_name(hello.ja3, hello.ja4, hello.alpn)
 
 
 def client_name(ja3: str, ja4: str, alpn: tuple[str, ...]) -> str:

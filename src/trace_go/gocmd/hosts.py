@@ -1,12 +1,13 @@
 """Who a host is: data/hosts.toml, what GOPROXY and GOSUMDB name, and the user's trace-go.toml."""
 
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from trace_go.gocmd.config import Config
-from trace_go.model.go import KnownHost, ProxyEntry
+from trace_go.gocmd.environment import GoSettings
+from trace_go.model.go import KnownHost
 
 
 class HostBook:
@@ -31,21 +32,14 @@ class HostBook:
         return HostBook([*self._hosts.values(), *hosts])
 
 
-def load_hosts(
-    extra: Config | None = None,
-    goproxy: Sequence[ProxyEntry] = (),
-    sumdb: str | None = None,
-    sumdb_url: str | None = None,
-) -> HostBook:
-    """The built-in hosts, then those of GOPROXY and GOSUMDB that are not among them, then the user's.
-
-    sumdb, sumdb_url: as in GoSettings.
-    """
+def load_hosts(extra: Config | None = None, plan: GoSettings | None = None) -> HostBook:
+    """The built-in hosts, then those of GOPROXY and GOSUMDB that are not among them, then the user's."""
     book = HostBook(_built_in())
-    found = [(host, "mirror") for entry in goproxy if "://" in entry.url and (host := _host(entry.url))]
-    found += [
-        (host, "checksum-db") for text in (sumdb and f"https://{sumdb}", sumdb_url) if text and (host := _host(text))
-    ]
+    found = []
+    if plan:
+        databases = (plan.sumdb and f"https://{plan.sumdb}", plan.sumdb_url)
+        found += [(host, "mirror") for entry in plan.proxies if "://" in entry.url and (host := _host(entry.url))]
+        found += [(host, "checksum-db") for text in databases if text and (host := _host(text))]
     named = []
     for host, role in found:
         known = book.lookup(host)

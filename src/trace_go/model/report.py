@@ -29,6 +29,21 @@ class CaptureFile(Struct, frozen=True, kw_only=True, gc=False):
     """why reading stopped before the end, or what was skipped"""
 
 
+def unreadable(name: str, problem: str) -> CaptureFile:
+    return CaptureFile(
+        name=name,
+        format="unreadable",
+        link_types=(),
+        packets=0,
+        bytes=0,
+        first_ns=0,
+        last_ns=0,
+        truncated_packets=0,
+        drops=None,
+        problem=problem,
+    )
+
+
 class Seeing(Struct, frozen=True, kw_only=True, gc=False):
     """One line of `visibility`: a kind of fact and whether this input shows it."""
 
