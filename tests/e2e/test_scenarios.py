@@ -55,6 +55,7 @@ def test_live(name: str, traced: Run) -> None:
     verdict = run.report["verdict"]
     assert verdict["status"] == truth.status, verdict
     assert (verdict["causes"][0].split(":")[0] if verdict["causes"] else "") == truth.cause, verdict
+    assert sorted({finding["id"] for finding in run.report["findings"]}) == list(truth.findings)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,8 +1,8 @@
 """A scenario is one TOML file in `scenarios/`: its world, its command, and what is true about the outcome.
 
 Keys: title, require (go.mod lines), go_sum (lines), command, ipv6, limit_s; tables [env] (the client's go environment),
-[generated] (count, blob_bytes: more modules to require), [gateway], [hosts."NAME"], [truth], [[truth.requests]]: the
-classes below.
+[generated] (count, blob_bytes: more modules to require), [gateway], [hosts."NAME"], [truth], [truth.packets],
+[[truth.requests]]: the classes below.
 """
 
 import tomllib
@@ -72,14 +72,22 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """The outcome: of the command (`exit`, and `says` somewhere in its stderr), and of a perfect analysis."""
+class Outcome:
+    """What a perfect analysis concludes."""
+
+    status: str  # the verdict's
+    cause: str = ""  # check ID of the first cause
+    findings: Sequence[str]  # check IDs, sorted, each once; where the file has none: what `cause` names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth(Outcome):
+    """How the command ends (`exit`, and `says` somewhere in its stderr), and what is right to say about it."""
 
     exit: int = 0
     says: str = ""
-    status: str  # the verdict's
-    cause: str = ""  # check ID of the first cause
     requests: Sequence[Expected]
+    packets: Outcome  # from packets alone; where the file is silent: as with go's account
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,16 +137,25 @@ def load(name: str, change: str = "") -> Scenario:
     hosts = dict(HOSTS)
     for number, (host, changes) in enumerate(table.pop("hosts", {}).items(), FIRST_EXTRA):
         hosts[host] = Host(**_known(HOSTS.get(host), f"198.51.100.{number}") | changes)
-    truth = table.pop("truth")
-    expected = [Expected(**row) for row in truth.pop("requests")]
     return Scenario(
         name=name,
         extra=generated(**table.pop("generated")) if "generated" in table else (),
         gateway=Gateway(**table.pop("gateway", {})),
         hosts=hosts,
-        truth=Truth(requests=expected, **truth),
+        truth=_truth(table.pop("truth")),
         **table,
     )
+
+
+def _truth(table: dict[str, Any]) -> Truth:
+    requests = [Expected(**row) for row in table.pop("requests")]
+    packets = table.pop("packets", {})
+    for outcome in (table, packets):
+        if "cause" in outcome:
+            outcome.setdefault("findings", [outcome["cause"]] if outcome["cause"] else [])
+    table.setdefault("findings", [])
+    full = {key: table[key] for key in ("status", "cause", "findings") if key in table}
+    return Truth(requests=requests, packets=Outcome(**full | packets), **table)
 
 
 def _known(host: Host | None, address: str) -> dict[str, Any]:

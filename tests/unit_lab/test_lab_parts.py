@@ -66,14 +66,34 @@ def test_scenario_is_sound(name: str) -> None:
     assert len({host.address for host in hosts}) == len(hosts)
     assert all(any(ipaddress.ip_address(host.address) in network for network in DOCUMENTATION) for host in hosts)
     truth = loaded.truth
-    assert truth.status in {"ok", "degraded", "failed", "suspicious"}
     assert (truth.exit != 0) == (truth.status == "failed")
-    assert (truth.cause == "") == (truth.status == "ok")
+    for outcome in (truth, truth.packets):
+        assert outcome.status in {"ok", "degraded", "failed", "suspicious"}
+        assert (outcome.cause == "") == (outcome.status == "ok")
+        assert list(outcome.findings) == sorted({*outcome.findings, *filter(None, [outcome.cause])})
     assert {row.handled_by for row in truth.requests} <= HANDLERS
     assert {role for row in truth.requests for role in row.hops} <= ROLES
     assert all((row.claims_to_be != "") == (row.handled_by == "mitm") for row in truth.requests)
     known = {module.id for module in (*loaded.mirrored, *modules.PRIVATE)}
     assert {line.removesuffix(" // indirect") for line in loaded.main_requires} <= known
+
+
+@pytest.mark.parametrize(
+    ("change", "findings", "packets"),
+    [
+        ("", ["connection-refused"], ("failed", "connection-refused", ["connection-refused"])),
+        ("truth.findings = ['a', 'b']", ["a", "b"], ("failed", "connection-refused", ["a", "b"])),
+        ("truth.packets.cause = 'c'", ["connection-refused"], ("failed", "c", ["c"])),
+        ("truth.packets = {status = 'ok', cause = ''}", ["connection-refused"], ("ok", "", [])),
+        ("truth.packets = {cause = 'c', findings = ['b', 'c']}", ["connection-refused"], ("failed", "c", ["b", "c"])),
+    ],
+)
+def test_packets_alone_show_what_the_run_shows_unless_told(
+    change: str, findings: list[str], packets: tuple[str, str, list[str]]
+) -> None:
+    truth = scenario.load("mirror-refused", change).truth
+    assert truth.findings == findings
+    assert (truth.packets.status, truth.packets.cause, truth.packets.findings) == packets
 
 
 def test_unknown_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
