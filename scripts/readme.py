@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import captures
-from trace_go.checks.framework import discover
+from trace_go.checks.discovery import discover
 from trace_go.cli.main import _parser
 
 ROOT = Path(__file__).resolve().parents[1]

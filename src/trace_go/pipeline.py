@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from trace_go import __version__
 from trace_go.capture.files import open_capture
-from trace_go.checks.framework import run as run_checks
+from trace_go.checks.discovery import run as run_checks
 from trace_go.checks.verdict import verdict
 from trace_go.flows.engine import Engine
 from trace_go.gocmd.config import Config

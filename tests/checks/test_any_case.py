@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from trace_go.checks.framework import run
+from trace_go.checks.discovery import run
 from trace_go.checks.verdict import verdict
 from trace_go.gocmd.messages import KINDS
 from trace_go.model.evidence import Evidence

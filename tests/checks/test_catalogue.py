@@ -11,7 +11,7 @@ import pytest
 from checks.conftest import CAPTURES, RUNS, read
 from lab import scenario
 from trace_go.checks import catalogue
-from trace_go.checks.framework import SECTIONS, Check, discover
+from trace_go.checks.discovery import SECTIONS, Check, discover
 from trace_go.model.finding import Audience, Severity
 from trace_go.report.v1 import Remedy
 

@@ -8,7 +8,7 @@ import pytest
 
 from cli.conftest import Run
 from trace_go import __version__
-from trace_go.checks.framework import discover
+from trace_go.checks.discovery import discover
 
 HEAVY = ("scapy", "pyshark", "networkx", "numpy", "cryptography", "rich", "msgspec", "hpack", "certifi")
 IDS = [check.id for check in discover()]

@@ -4,7 +4,7 @@ import argparse
 
 import msgspec
 
-from trace_go.checks.framework import discover
+from trace_go.checks.discovery import discover
 
 
 def main(arguments: argparse.Namespace) -> int:

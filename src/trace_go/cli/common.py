@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 from msgspec.structs import replace
 
-from trace_go.checks.framework import discover
+from trace_go.checks.discovery import discover
 from trace_go.gocmd.config import Config, load_config
 from trace_go.model.errors import ConfigError, TraceGoError
 from trace_go.model.finding import Severity

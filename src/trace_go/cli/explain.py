@@ -3,7 +3,7 @@
 import argparse
 import difflib
 
-from trace_go.checks.framework import Check, discover
+from trace_go.checks.discovery import Check, discover
 from trace_go.model.errors import ConfigError
 
 
