@@ -76,9 +76,10 @@ def build(hosts: Iterable[str], hosts6: Iterable[str], *, ipv6: bool) -> None:
     sysctl("gateway", {"net/ipv4/ip_forward": 1, "net/ipv6/conf/all/forwarding": int(ipv6)})
 
 
-def redirect_web(port: int) -> None:
-    """The client's connections to ports 80 and 443 end at `port` of the gateway."""
-    chain = f'type nat hook prerouting priority dstnat\niifname "lan" tcp dport {{ 80, 443 }} redirect to :{port}\n'
+def redirect_web(port: int, target: str = "0.0.0.0/0") -> None:
+    """The client's connections to ports 80 and 443 of `target` end at `port` of the gateway."""
+    web = f'iifname "lan" ip daddr {target} tcp dport {{ 80, 443 }}'
+    chain = f"type nat hook prerouting priority dstnat\n{web} redirect to :{port}\n"
     command(*inside("gateway"), "nft", "-f", "-", stdin=f"table ip lab {{\nchain prerouting {{\n{chain}}}\n}}\n")
 
 

@@ -1,7 +1,7 @@
 """A scenario is one TOML file in `scenarios/`: its world, its command, and what is true about the outcome.
 
 Keys: title, require (go.mod lines), go_sum (lines), command, ipv6, limit_s; tables [env] (the client's go environment),
-[generated] (count, blob_bytes: more modules to require), [gateway], [hosts."NAME"], [truth], [truth.packets],
+[generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [truth], [truth.packets],
 [[truth.requests]]: the classes below.
 """
 
@@ -31,6 +31,7 @@ class Host:
 
     plays: str = "mirror"  # a key of servers.ROLES
     address: str = ""
+    answers: Sequence[str] = ()  # what the resolver says; default its own addresses
     fault: str = ""
     chain: str = "good"  # one of pki.CHAINS
     tls: str = "TLSv1.2 TLSv1.3"  # nginx ssl_protocols
@@ -59,6 +60,20 @@ class Gateway:
     trusted: bool = False  # the client trusts mitmproxy's CA
     deny: Sequence[str] = ()  # tinyproxy answers CONNECT to these host names with 403
     password: str = ""  # tinyproxy asks everybody for it: 407
+    relay: Mapping[str, str] = field(default_factory=dict)  # fake address: the real one; a transparent proxy joins them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adversary:
+    """Who stands on the path between gateway and internet, and to which names it does something: see lab.onpath."""
+
+    mode: str = ""  # "" (nobody) or one of onpath.MODES
+    names: Sequence[str] = ()
+    after_bytes: int = 0
+    every: int = 0
+    delay_s: float = 0.0
+    answer: str = ""  # an address
+    toward: str = ""  # "client", "server" or both
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +117,7 @@ class Scenario:
     env: Mapping[str, str] = field(default_factory=dict)
     extra: Sequence[Module] = ()
     gateway: Gateway
+    adversary: Adversary
     hosts: Mapping[str, Host]
     truth: Truth
 
@@ -141,6 +157,7 @@ def load(name: str, change: str = "") -> Scenario:
         name=name,
         extra=generated(**table.pop("generated")) if "generated" in table else (),
         gateway=Gateway(**table.pop("gateway", {})),
+        adversary=Adversary(**table.pop("adversary", {})),
         hosts=hosts,
         truth=_truth(table.pop("truth")),
         **table,

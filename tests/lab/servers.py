@@ -1,9 +1,11 @@
 """The real servers' command lines and configuration: dnsmasq, nginx, fcgiwrap with git, tinyproxy, mitmdump."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from lab import adversary, sumdb
@@ -13,6 +15,7 @@ from lab.scenario import PROXY_HOST, PROXY_PORT, Host, Scenario
 
 RUN = Path("/run/lab")  # on the world's own tmpfs
 TREE, SUMDB, GIT, PKI, MITM = (RUN / name for name in ("proxy", "sumdb", "git", "pki", "mitm"))
+RELAY_PORT = 3129
 ACCESS_LOG = RUN / "access.jsonl"
 PACKAGES = {  # what to install when a program is missing: Debian packages, but for the last
     "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount",
@@ -61,7 +64,7 @@ def programs(scenario: Scenario) -> list[str]:
     """The programs that this run needs, as keys of PACKAGES."""
     basic = ["ip", "unshare", "nsenter", "setpriv", "mount", "dnsmasq", "nginx", "fcgiwrap", "git"]
     proxy = {"": [], "tinyproxy": ["tinyproxy"], "mitmproxy": ["mitmdump"]}[scenario.gateway.proxy]
-    return [*basic, *proxy, *["nft"] * scenario.gateway.transparent]
+    return [*basic, *proxy, *["nft"] * (scenario.gateway.transparent or bool(scenario.gateway.relay))]
 
 
 def missing(needed: list[str]) -> list[str]:
@@ -72,7 +75,10 @@ def missing(needed: list[str]) -> list[str]:
 
 def dnsmasq(scenario: Scenario) -> list[str]:
     """A resolver with the lab's zone and no upstream: any other name does not exist."""
-    names = {name: [h.address, *[h.address6] * scenario.ipv6] for name, h in scenario.hosts.items()}
+    names = {
+        name: list(host.answers) or [host.address, *[host.address6] * scenario.ipv6]
+        for name, host in scenario.hosts.items()
+    }
     absent = {name for name, host in scenario.hosts.items() if host.fault in ("nxdomain", "dns-silent")}
     forwarded = [name for name, host in scenario.hosts.items() if host.fault == "dns-silent"]
     if scenario.gateway.proxy and not scenario.gateway.transparent:
@@ -81,7 +87,8 @@ def dnsmasq(scenario: Scenario) -> list[str]:
         *("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries"),
         *("--local=/#/", "--bind-interfaces", f"--listen-address={RESOLVER}"),
         *(f"--server=/{name}/{NOBODY}" for name in forwarded),
-        *(f"--host-record={name},{','.join(ips)}" for name, ips in names.items() if name not in absent),
+        *(f"--host-record={name},{ip}" for name, ips in names.items() if name not in absent for ip in ips),
+        *["--no-round-robin"] * any(host.answers for host in scenario.hosts.values()),
     ]
 
 
@@ -154,6 +161,18 @@ def gateway_proxy(scenario: Scenario) -> list[str]:
         + (f"BasicAuth lab {gateway.password}\n" if gateway.password else "")
     )
     return ["tinyproxy", "-d", "-c", str(RUN / "tinyproxy.conf")]
+
+
+def relay(scenario: Scenario) -> list[str]:
+    """The transparent proxy of fake addresses in the gateway."""
+    return [sys.executable, "-m", "lab.relay", str(RELAY_PORT), json.dumps(dict(scenario.gateway.relay))]
+
+
+def onpath(scenario: Scenario) -> list[str]:
+    """The adversary on the path."""
+    mine = [scenario.hosts[name].addresses(ipv6=scenario.ipv6) for name in scenario.adversary.names]
+    settings = asdict(scenario.adversary) | {"servers": [address for addresses in mine for address in addresses]}
+    return [sys.executable, "-m", "lab.onpath", json.dumps(settings)]
 
 
 def via(scenario: Scenario, client: str) -> str:

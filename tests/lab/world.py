@@ -30,6 +30,7 @@ STOP_LIMIT_S = 5.0
 INSIDE = "LAB_INSIDE"  # set for the process in the namespaces
 PASSED_ON = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "COLUMNS", "LINES")
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+FAKE_ADDRESSES = "198.18.0.0/15"  # what local proxy clients answer names with
 RECORDERS = {"client": ("eth0", "client"), "internet": ("wan", "")}  # file: interface, namespace
 
 
@@ -81,6 +82,10 @@ class World:
         self._network()
         if self.scenario.gateway.proxy:  # the slowest to start, so first
             self.start("proxy", servers.gateway_proxy(self.scenario), "gateway")
+        if self.scenario.gateway.relay:
+            self.start("relay", servers.relay(self.scenario), "gateway")
+        if self.scenario.adversary.mode:
+            self.start("onpath", servers.onpath(self.scenario), "gateway")
         self._files()
         self._servers()
         if capture:
@@ -150,6 +155,8 @@ class World:
         network.build([address for address in addresses if address not in v6], v6, ipv6=ipv6)
         if self.scenario.gateway.transparent:
             network.redirect_web(PROXY_PORT)
+        if self.scenario.gateway.relay:
+            network.redirect_web(servers.RELAY_PORT, FAKE_ADDRESSES)
 
     def _files(self) -> None:
         """Certificates, the module tree, the checksum database, the git repositories, the client's go.mod."""
@@ -180,6 +187,10 @@ class World:
         self.wait("nginx", lambda: all(_answers(address, 443) for address in served))
         if self.scenario.gateway.proxy:
             self.wait("proxy", partial(_answers, network.WAN_GATEWAY, PROXY_PORT))
+        if self.scenario.gateway.relay:
+            self.wait("relay", partial(_answers, network.WAN_GATEWAY, servers.RELAY_PORT))
+        if self.scenario.adversary.mode:
+            self.wait("onpath", partial(_holds, self._log("onpath"), "on the path"))
         for client in [network.CLIENT, *[network.CLIENT6] * self.scenario.ipv6]:  # the whole path, there and back
             self.wait("dnsmasq", partial(_answers, client, 9, refused=True))
 
