@@ -92,8 +92,8 @@ def generated(count: int, blob_bytes: int) -> tuple[Module, ...]:
     )
 
 
-def go_mod(path: str, requires: Iterable[str]) -> str:
-    return f"module {path}\n\ngo 1.21\n" + "".join(f"\nrequire {line}" for line in requires) + "\n"
+def go_mod(path: str, requires: Iterable[str], go_version: str = "1.21") -> str:
+    return f"module {path}\n\ngo {go_version}\n" + "".join(f"\nrequire {line}" for line in requires) + "\n"
 
 
 def h1(files: Mapping[str, bytes]) -> str:

@@ -13,7 +13,7 @@ CLIENT, CLIENT6 = "192.0.2.2", "2001:db8:1::2"
 GATEWAY, GATEWAY6 = "192.0.2.1", "2001:db8:1::1"
 WAN_GATEWAY, WAN_GATEWAY6 = "203.0.113.1", "2001:db8:2::1"
 WAN_INTERNET, WAN_INTERNET6 = "203.0.113.2", "2001:db8:2::2"
-RESOLVER = "198.51.100.53"
+RESOLVER, RESOLVER6 = "198.51.100.53", "2001:db8:3::53"
 NOBODY = "203.0.113.99"  # an address that no host has
 
 
@@ -26,15 +26,15 @@ def inside(namespace: str) -> list[str]:
     return ["nsenter", f"--net=/run/netns/{namespace}", "--"] if namespace else []
 
 
-def command(*words: str, stdin: str = "") -> None:
+def command(*words: str, stdin: str = "", env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
     """Run a command to its end. Raises LabError."""
-    result = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
+    result = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False, env=env, cwd=cwd)
     if result.returncode:
         raise LabError(f"{' '.join(words[:4])}: {result.stderr.strip().partition(chr(10))[0]}")
 
 
-def build(hosts: Iterable[str], hosts6: Iterable[str], *, ipv6: bool) -> None:
-    """Create the namespaces gateway and client, and everything that has an address."""
+def build(hosts: Iterable[str], hosts6: Iterable[str], *, ipv4: bool, ipv6: bool) -> None:
+    """Create the namespaces gateway and client, and everything that has an address. ipv4: the client has it."""
     settings = {"accept_dad": 0, "dad_transmits": 0, "router_solicitations": 0} if ipv6 else {"disable_ipv6": 1}
     for namespace in ("gateway", "client"):
         command("ip", "netns", "add", namespace)
@@ -60,15 +60,10 @@ def build(hosts: Iterable[str], hosts6: Iterable[str], *, ipv6: bool) -> None:
         f"route add 203.0.113.0/24 via {WAN_INTERNET}",
         f"route add 198.51.100.0/24 via {WAN_INTERNET}",
     )
-    _ip(
-        "client",
-        "link set lo up",
-        f"addr add {CLIENT}/24 dev eth0",
-        "link set eth0 up",
-        f"route add default via {GATEWAY}",
-    )
+    v4 = [f"addr add {CLIENT}/24 dev eth0", f"route add default via {GATEWAY}"] if ipv4 else []
+    _ip("client", "link set lo up", "link set eth0 up", *v4)
     if ipv6:
-        addresses = [f"addr add {address}/128 dev lo" for address in hosts6]
+        addresses = [f"addr add {address}/128 dev lo" for address in (RESOLVER6, *hosts6)]
         _ip("", f"addr add {WAN_INTERNET6}/64 dev wan", *addresses, f"route add default via {WAN_GATEWAY6}")
         lan = f"addr add {GATEWAY6}/64 dev lan"
         _ip("gateway", lan, f"addr add {WAN_GATEWAY6}/64 dev wan", f"route add 2001:db8:3::/48 via {WAN_INTERNET6}")

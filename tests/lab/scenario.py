@@ -1,7 +1,9 @@
 """A scenario is one TOML file in `scenarios/`: its world, its command, and what is true about the outcome.
 
-Keys: title, require (go.mod lines), go_sum (lines), command, ipv6, limit_s; tables [env] (the client's go environment),
-[generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [truth], [truth.packets],
+Keys: title, require (go.mod lines), go_version (of go.mod), go_sum (lines), config (lines of trace-go.toml), prepare
+(a command that runs before the capture), command, go (the toolchain's minor release), needs (keys of servers.OPTIONAL),
+ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment), [generated]
+(count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [truth], [truth.packets],
 [[truth.requests]]: the classes below.
 """
 
@@ -23,6 +25,12 @@ FAULTS = {
     "blackhole6": "nobody has the IPv6 address, a server has the other",
     "refused": "the host listens on no port",
 }
+SSH = {
+    "open": "the client knows the host key, the server the client's key",
+    "unknown": "the client does not know the host key",
+    "changed": "the client knows another host key",
+    "denied": "the server does not know the client's key",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,8 @@ class Host:
     fault: str = ""
     chain: str = "good"  # one of pki.CHAINS
     tls: str = "TLSv1.2 TLSv1.3"  # nginx ssl_protocols
+    http2: bool = True
+    ssh: str = ""  # no ssh, or one of SSH
     rules: Mapping[str, str] = field(default_factory=dict)  # regular expression on the path: nginx directives
 
     @property
@@ -111,7 +121,14 @@ class Scenario:
     title: str
     require: Sequence[str] = ()
     go_sum: Sequence[str] = ()
+    go_version: str = "1.21"
+    config: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    prepare: Sequence[str] = ()
     command: Sequence[str] = ("go", "mod", "download")
+    go: str = ""  # a key of servers.TOOLCHAINS; else the newest
+    needs: Sequence[str] = ()
+    ipv4: bool = True  # the client's; the servers keep theirs
     ipv6: bool = False
     limit_s: float | None = None  # the command is ended by SIGTERM after this time, as CI systems do
     env: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +137,10 @@ class Scenario:
     adversary: Adversary
     hosts: Mapping[str, Host]
     truth: Truth
+
+    @property
+    def ssh(self) -> bool:
+        return any(host.ssh for host in self.hosts.values())
 
     @property
     def mirrored(self) -> list[Module]:

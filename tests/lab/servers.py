@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lab import adversary, sumdb
 from lab.modules import PRIVATE
-from lab.network import CLIENT, CLIENT6, GATEWAY, NOBODY, RESOLVER
+from lab.network import CLIENT, CLIENT6, GATEWAY, NOBODY, RESOLVER, RESOLVER6
 from lab.scenario import PROXY_HOST, PROXY_PORT, Host, Scenario
 
 RUN = Path("/run/lab")  # on the world's own tmpfs
@@ -20,7 +20,8 @@ ACCESS_LOG = RUN / "access.jsonl"
 PACKAGES = {  # what to install when a program is missing: Debian packages, but for the last
     "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount",
     "dnsmasq": "dnsmasq-base", "nginx": "nginx-light", "fcgiwrap": "fcgiwrap", "git": "git", "nft": "nftables",
-    "tinyproxy": "tinyproxy-bin", "mitmdump": "mitmproxy in a venv, and name its mitmdump in LAB_MITMDUMP",
+    "tinyproxy": "tinyproxy-bin", "sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
+    "mitmdump": "mitmproxy in a venv, and name its mitmdump in LAB_MITMDUMP",
 }  # fmt: skip
 
 # What a name can play: directives of its nginx server. `@missing` speaks as proxy.golang.org does.
@@ -64,7 +65,8 @@ def programs(scenario: Scenario) -> list[str]:
     """The programs that this run needs, as keys of PACKAGES."""
     basic = ["ip", "unshare", "nsenter", "setpriv", "mount", "dnsmasq", "nginx", "fcgiwrap", "git"]
     proxy = {"": [], "tinyproxy": ["tinyproxy"], "mitmproxy": ["mitmdump"]}[scenario.gateway.proxy]
-    return [*basic, *proxy, *["nft"] * (scenario.gateway.transparent or bool(scenario.gateway.relay))]
+    over_ssh = ["sshd", "ssh", "ssh-keygen"] if scenario.ssh else []
+    return [*basic, *proxy, *over_ssh, *["nft"] * (scenario.gateway.transparent or bool(scenario.gateway.relay))]
 
 
 def missing(needed: list[str]) -> list[str]:
@@ -86,6 +88,7 @@ def dnsmasq(scenario: Scenario) -> list[str]:
     return [
         *("dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--log-queries"),
         *("--local=/#/", "--bind-interfaces", f"--listen-address={RESOLVER}"),
+        *[f"--listen-address={RESOLVER6}"] * scenario.ipv6,
         *(f"--server=/{name}/{NOBODY}" for name in forwarded),
         *(f"--host-record={name},{ip}" for name, ips in names.items() if name not in absent for ip in ips),
         *["--no-round-robin"] * any(host.answers for host in scenario.hosts.values()),
@@ -119,7 +122,7 @@ http {{
 
 def _server(name: str, host: Host, ipv6: bool) -> str:
     addresses = [f"[{address}]" if ":" in address else address for address in host.addresses(ipv6=ipv6)]
-    listen = "".join(f"listen {a}:80; listen {a}:443 ssl http2; " for a in addresses)
+    listen = "".join(f"listen {a}:80; listen {a}:443 ssl{' http2' * host.http2}; " for a in addresses)
     rules = "".join(
         f'location ~ "{match}" {{ types {{}} {directives.rstrip(";")}; }}\n' for match, directives in host.rules.items()
     )

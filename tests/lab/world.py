@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TextIO
 
-from lab import modules, network, pki, servers, sumdb
+from lab import modules, network, pki, servers, ssh, sumdb
 from lab.network import LabError
 from lab.scenario import PROXY_HOST, PROXY_PORT, Scenario
 from lab.servers import RUN
@@ -88,9 +88,11 @@ class World:
             self.start("onpath", servers.onpath(self.scenario), "gateway")
         self._files()
         self._servers()
+        env = self._environment(go)
+        if self.scenario.prepare:
+            network.command(*network.inside("client"), *self.scenario.prepare, env=env, cwd=self.out / "work")
         if capture:
             self._capture()
-        env = self._environment(go)
         words = [w for word in command for w in (self.scenario.command if word == "GO" else [word])]
         account = {"scenario": self.scenario.name, "command": words, "env": env}
         (self.out / "env.json").write_text(json.dumps(account, indent=1) + "\n")
@@ -129,12 +131,17 @@ class World:
     def _log(self, name: str) -> Path:
         return self.out / "logs" / f"{name}.log"
 
+    @property
+    def _resolver(self) -> str:
+        return network.RESOLVER if self.scenario.ipv4 else network.RESOLVER6
+
     def _mount(self) -> None:
         """A fresh /run, and the client's resolver, hosts and name-service files in place of the machine's."""
         contents = {
-            os.path.realpath("/etc/resolv.conf"): f"nameserver {network.RESOLVER}\n",
+            os.path.realpath("/etc/resolv.conf"): f"nameserver {self._resolver}\n",
             "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
             "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+            **(ssh.accounts() if self.scenario.ssh else {}),
         }
         network.command("mount", "-t", "tmpfs", "lab", "/run")
         for folder in (RUN, servers.PKI, servers.MITM, servers.GIT):
@@ -152,7 +159,10 @@ class World:
         ipv6 = self.scenario.ipv6
         addresses = [address for host in self.scenario.hosts.values() for address in host.addresses(ipv6=ipv6)]
         v6 = [address for address in addresses if ":" in address]
-        network.build([address for address in addresses if address not in v6], v6, ipv6=ipv6)
+        v4 = [address for address in addresses if address not in v6]
+        network.build(v4, v6, ipv4=self.scenario.ipv4, ipv6=ipv6)
+        if self.scenario.ssh:
+            network.sysctl("", {"net/ipv4/ip_unprivileged_port_start": 22})
         if self.scenario.gateway.transparent:
             network.redirect_web(PROXY_PORT)
         if self.scenario.gateway.relay:
@@ -167,8 +177,9 @@ class World:
         modules.write_tree(servers.TREE, self.scenario.mirrored)
         modules.write_repositories(servers.GIT, modules.PRIVATE)
         sumdb.write(servers.SUMDB, self.scenario.mirrored)
-        go_mod = modules.go_mod("client.example/app", self.scenario.main_requires)
-        (self.out / "work" / "go.mod").write_text(go_mod)
+        go_mod = modules.go_mod("client.example/app", self.scenario.main_requires, self.scenario.go_version)
+        for name, text in ({"go.mod": go_mod} | dict(self.scenario.files)).items():
+            (self.out / "work" / name).write_text(text)
         if self.scenario.go_sum:
             (self.out / "work" / "go.sum").write_text("".join(f"{line}\n" for line in self.scenario.go_sum))
 
@@ -181,7 +192,10 @@ class World:
         for name, command in servers.adversaries(self.scenario).items():
             self.start(name, command)
             self.wait(name, partial(_answers, hosts[name].address, 443))
-        self.wait("dnsmasq", partial(_answers, network.RESOLVER, 53))
+        for name, command in (ssh.servers(self.scenario) if self.scenario.ssh else {}).items():
+            self.start(f"sshd-{name}", command)
+            self.wait(f"sshd-{name}", partial(_answers, hosts[name].address, 22))
+        self.wait("dnsmasq", partial(_answers, self._resolver, 53))
         self.wait("fcgiwrap", (RUN / "fcgi.sock").exists)
         served = [host.address for host in hosts.values() if host.served]
         self.wait("nginx", lambda: all(_answers(address, 443) for address in served))
@@ -191,7 +205,8 @@ class World:
             self.wait("relay", partial(_answers, network.WAN_GATEWAY, servers.RELAY_PORT))
         if self.scenario.adversary.mode:
             self.wait("onpath", partial(_holds, self._log("onpath"), "on the path"))
-        for client in [network.CLIENT, *[network.CLIENT6] * self.scenario.ipv6]:  # the whole path, there and back
+        clients = [*[network.CLIENT] * self.scenario.ipv4, *[network.CLIENT6] * self.scenario.ipv6]
+        for client in clients:  # the whole path, there and back
             self.wait("dnsmasq", partial(_answers, client, 9, refused=True))
 
     def _capture(self) -> None:
@@ -208,7 +223,8 @@ class World:
         trust = (servers.PKI / "root.pem").read_bytes()
         # The lab plays public hosts with its own root: for trace-go it stands where Mozilla's roots do elsewhere.
         (tmp / "public.pem").write_bytes(trust)
-        (self.out / "work" / "trace-go.toml").write_text('public-roots = "../tmp/public.pem"\n')
+        config = f'public-roots = "../tmp/public.pem"\n{scenario.config}'
+        (self.out / "work" / "trace-go.toml").write_text(config)
         if scenario.gateway.trusted:
             trust += (servers.MITM / "mitmproxy-ca-cert.pem").read_bytes()
         (tmp / "trust.pem").write_bytes(trust)
@@ -231,6 +247,7 @@ class World:
             "SSL_CERT_DIR": f"{tmp}/none",
             "GIT_SSL_CAINFO": f"{tmp}/trust.pem",
             "GIT_CONFIG_NOSYSTEM": "1",
+            **({"GIT_SSH_COMMAND": ssh.client(tmp / "ssh")} if scenario.ssh else {}),
             **dict.fromkeys(proxies, f"http://{PROXY_HOST}:{PROXY_PORT}"),
             **scenario.env,
         }

@@ -116,10 +116,16 @@ class Carriers:
             able = [(made_by(flow), flow) for flow in found if _carries(flow)]
             # not the other program's, not a browser's where go's own is there
             own = [flow for by, flow in able if by == program] or [flow for by, flow in able if by is None]
+            if program == "git" and not own:
+                own = self._over_ssh(place)
             server = endpoint(remote or "")
             own = [flow for flow in own if (flow.server.ip, flow.server.port) == server] or own
             self._sorted[key] = _in_order(own) if program == "git" else sorted(own, key=lambda flow: -flow.bytes_down)
         return self._sorted[key]
+
+    def _over_ssh(self, place: _Place) -> list[Flow]:
+        """ssh connections to the host of an http(s) URL: git goes there where its configuration says so (insteadOf)."""
+        return [flow for flow in self.index.by_name.get(place[0], ()) if flow.protocol == "ssh" and _carries(flow)]
 
 
 def _in_order(flows: list[Flow]) -> list[Flow]:

@@ -302,6 +302,10 @@ class _Builder:
                 proof.append(evidence_of_exchange(flow, joined.exchange))
             elif flow and flow is not row.flow:
                 proof.append(_shown(flow, leg.host))
+            if leg.https and flow and flow.protocol == "ssh":
+                proof.append(
+                    evidence.inference(f"git asked {leg.host} over ssh in place of https, as its insteadOf says")
+                )
             if leg.carried.of > 1:
                 text = f"{leg.host} has {leg.carried.of} connections that may have carried it; which is not observable"
                 proof.append(evidence.inference(text))
