@@ -1,13 +1,14 @@
 """The verdict: one sentence that names the cause, and never blames what did not stop the command."""
 
 import pytest
+from msgspec.structs import replace
 
 from trace_go.checks.verdict import verdict
 from trace_go.model import evidence
-from trace_go.model.evidence import Confidence
+from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.finding import Audience, Finding, Remedy, Severity, VerdictStatus
 from trace_go.model.go import GoAccount, GoError, GoLog
-from trace_go.model.report import Case
+from trace_go.model.report import Case, Seeing
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
@@ -90,6 +91,7 @@ def test_a_failure_that_nothing_explains() -> None:
 
 
 def test_nothing_was_asked() -> None:
-    assert "made no module request" in verdict(case(0), []).summary
+    seen = Seeing(fact="Requests", visibility=Visibility.SEEN, why="")
+    assert "made no module request" in verdict(replace(case(0), seeing=(seen,)), []).summary
     nobody = Case(files=(), flows=(), lookups=(), judgements=(), account=GoAccount(), requests=(), seeing=())
     assert verdict(nobody, []).summary == "No Go module request is visible in this input."

@@ -56,6 +56,15 @@ def test_no_packets_at_all() -> None:
     assert {item.visibility for name, item in found.items() if name != "Requests"} == {Visibility.NOT_OBSERVABLE}
 
 
+def test_an_empty_capture_beside_a_command_shows_that_nothing_was_asked() -> None:
+    ran = GoAccount(argv=("go", "build"), exit_code=0)
+    found = seeing((file(packets=0),), Net().traffic, ran, (), ())
+    assert {item.visibility for item in found} == {Visibility.SEEN}
+    for files in ((), (file(packets=0, drops=1),), (file(packets=0, problem="cut"),), (file(),)):
+        found = seeing(files, Net().traffic, ran, (), ())
+        assert found[3].visibility is Visibility.NOT_OBSERVABLE
+
+
 def test_no_packets_but_a_probe() -> None:
     net = Net()
     net.judge(None)

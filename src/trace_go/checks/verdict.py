@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from trace_go.checks.command import target
 from trace_go.checks.framework import count, said
+from trace_go.model.evidence import Visibility
 from trace_go.model.finding import Audience, Finding, Severity, Verdict, VerdictStatus
 from trace_go.model.ledger import Artifact, HandledBy, Request
 from trace_go.model.report import Case
@@ -53,7 +54,8 @@ def _inside(title: str) -> str:
 def _healthy(case: Case) -> str:
     requests = case.requests
     if not requests:
-        if case.account.argv and case.account.log.lines:
+        seen = any(item.fact == "Requests" and item.visibility is Visibility.SEEN for item in case.seeing)
+        if case.account.argv and seen:
             return "The command made no module request: everything it needed was already there."
         return "No Go module request is visible in this input."
     if all(item.artifact is Artifact.CONNECTION for item in requests):

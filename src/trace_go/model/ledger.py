@@ -67,6 +67,8 @@ class Hop(Struct, frozen=True, kw_only=True, gc=False):
     """flow id"""
     label: str = ""
     """known name of the party, e.g. `Go module mirror`"""
+    own: bool = False
+    """the user's trace-go.toml names the party"""
     visibility: Visibility = Visibility.SEEN
     redirected: bool = False
     """a redirect led here: the request was addressed to an earlier hop"""

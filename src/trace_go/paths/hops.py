@@ -118,6 +118,7 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
             ip=None if through else flow.server.ip if flow else leg.address,
             flow=flow.id if flow else None,
             label=known.label if known else "",
+            own=known is not None and known.source == "trace-go.toml",
             visibility=Visibility.INFERRED if hidden or guessed or flow is None or through else Visibility.SEEN,
             broken=leg.failure is not None and not any(hop.broken for hop in way),
         )

@@ -20,8 +20,11 @@ def seeing(
     """One entry per kind of fact, in the order a request goes."""
     used = {hop.flow for request in requests for hop in request.hops if hop.flow is not None}
     flows = [flow for flow in traffic.flows if flow.id in used]
+    quiet = _quiet(files, account, requests)
     return tuple(
-        Seeing(fact=fact, visibility=visibility, why=why)
+        Seeing(fact=fact, visibility=Visibility.SEEN, why=quiet)
+        if quiet
+        else Seeing(fact=fact, visibility=visibility, why=why)
         for fact, (visibility, why) in (
             ("Packets", _packets(files)),
             ("Names (DNS)", _names(traffic, flows)),
@@ -30,6 +33,12 @@ def seeing(
             ("Processes", _processes(flows)),
         )
     )
+
+
+def _quiet(files: Sequence[CaptureFile], account: GoAccount, requests: Sequence[Request]) -> str:
+    """What a capture beside a command tells that stayed empty."""
+    told = account.argv and files and not any(item.packets or item.drops or item.problem for item in files)
+    return "no packet passed while the command ran" if told and not requests else ""
 
 
 def _some(names: Sequence[str]) -> str:

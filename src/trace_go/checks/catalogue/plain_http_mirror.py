@@ -11,7 +11,7 @@ How we know
     The requests are in clear in the packets, or go's log shows http:// URLs.
 
 False positives
-    A mirror on this machine (a loopback address) is not reported.
+    A mirror on this machine (a loopback address) is not reported, nor one that your trace-go.toml names: it is yours.
 
 What to do
     Serve the mirror over https and write https:// in GOPROXY. Do not switch the checksum database off meanwhile.
@@ -37,9 +37,10 @@ def find(case: Case) -> Iterator[Finding]:
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
         plain = (request.url or "").lower().startswith("http://")
-        if plain and request.artifact not in (Artifact.OTHER, Artifact.GO_GET) and request.target:
+        hop = request.target
+        if plain and request.artifact not in (Artifact.OTHER, Artifact.GO_GET) and hop and not hop.own:
             host = target(request)
-            if request.target.role in (Role.MIRROR, Role.CHECKSUM_DB) and not _is_loopback(host):
+            if hop.role in (Role.MIRROR, Role.CHECKSUM_DB) and not _is_loopback(host):
                 groups[host].append(request)
     for host, requests in groups.items():
         yield finding(
