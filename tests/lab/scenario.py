@@ -43,6 +43,7 @@ class Host:
     fault: str = ""
     chain: str = "good"  # one of pki.CHAINS
     tls: str = "TLSv1.2 TLSv1.3"  # nginx ssl_protocols
+    port: int = 443  # of https
     http2: bool = True
     ssh: str = ""  # no ssh, or one of SSH
     rules: Mapping[str, str] = field(default_factory=dict)  # regular expression on the path: nginx directives

@@ -99,7 +99,7 @@ def nginx(scenario: Scenario) -> list[str]:
     """One process, one server per name, one JSON line per request; no daemon and no change of user."""
     servers = "\n".join(_server(name, host, scenario.ipv6) for name, host in scenario.hosts.items() if host.served)
     fields = (
-        '"time":$msec,"host":"$server_name","scheme":"$scheme","method":"$request_method","uri":"$request_uri",'
+        '"time":$msec,"host":"$server_name","port":$server_port,"scheme":"$scheme","method":"$request_method","uri":"$request_uri",'
         '"status":$status,"bytes":$bytes_sent,"client":"$remote_addr","protocol":"$server_protocol",'
         '"tls":"$ssl_protocol","agent":"$http_user_agent"'
     )
@@ -122,7 +122,7 @@ http {{
 
 def _server(name: str, host: Host, ipv6: bool) -> str:
     addresses = [f"[{address}]" if ":" in address else address for address in host.addresses(ipv6=ipv6)]
-    listen = "".join(f"listen {a}:80; listen {a}:443 ssl{' http2' * host.http2}; " for a in addresses)
+    listen = "".join(f"listen {a}:80; listen {a}:{host.port} ssl{' http2' * host.http2}; " for a in addresses)
     rules = "".join(
         f'location ~ "{match}" {{ types {{}} {directives.rstrip(";")}; }}\n' for match, directives in host.rules.items()
     )

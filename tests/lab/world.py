@@ -197,8 +197,8 @@ class World:
             self.wait(f"sshd-{name}", partial(_answers, hosts[name].address, 22))
         self.wait("dnsmasq", partial(_answers, self._resolver, 53))
         self.wait("fcgiwrap", (RUN / "fcgi.sock").exists)
-        served = [host.address for host in hosts.values() if host.served]
-        self.wait("nginx", lambda: all(_answers(address, 443) for address in served))
+        served = [(host.address, host.port) for host in hosts.values() if host.served]
+        self.wait("nginx", lambda: all(_answers(*place) for place in served))
         if self.scenario.gateway.proxy:
             self.wait("proxy", partial(_answers, network.WAN_GATEWAY, PROXY_PORT))
         if self.scenario.gateway.relay:
@@ -282,6 +282,7 @@ class World:
         self.stop("nginx", signal.SIGQUIT)  # finishes its requests, and so their log lines
         rows = [json.loads(line) for line in servers.ACCESS_LOG.read_text().splitlines()]
         rows = [row | {"via": servers.via(self.scenario, row["client"])} for row in rows]
+        rows = [row | {"host": row["host"] + f":{row['port']}" * (row["port"] not in (80, 443))} for row in rows]
         (self.out / "served.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
 

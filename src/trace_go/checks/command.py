@@ -35,6 +35,12 @@ def site(case: Case, request: Request) -> str:
     return f"{scheme}://{f'[{host}]' if ':' in host else host}" + (f":{port}" if port != _PORTS[scheme] else "")
 
 
+def place(case: Case, request: Request) -> str:
+    """As `target`, with the port where it is not the usual one of a URL."""
+    host, port = target(request), port_of(case, request)
+    return host if port in _PORTS.values() else f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
 def port_of(case: Case, request: Request) -> int:
     try:
         split = urlsplit(request.url or "")

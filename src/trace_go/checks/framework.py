@@ -13,6 +13,8 @@ from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role
 from trace_go.model.report import Case
 
+_RESPONSE = "\n\tserver response:"
+
 
 class Meta(Struct, frozen=True, kw_only=True):
     group: str
@@ -109,10 +111,21 @@ def reason(request: Request) -> str:
     return sentence(request.failure.text)
 
 
+def answer_text(case: Case, requests: Iterable[Request]) -> str:
+    """What the server wrote beside its status, where go quotes it (web.HTTPError), as a sentence."""
+    urls = {item.url for item in requests}
+    texts = (error.text.partition(_RESPONSE) for error in case.account.log.errors if error.url in urls)
+    answer = next((text for _, _, text in texts if text), "")
+    return f"It wrote: “{_one_line(answer)}”." if answer else ""
+
+
 def said(text: str) -> str:
     """What go printed, as a sentence on one line."""
-    lines = "; ".join(line.strip() for line in text.splitlines() if line.strip())
-    return f"go says “{lines.removeprefix('go: ')}”."
+    return f"go says “{_one_line(text).removeprefix('go: ')}”."
+
+
+def _one_line(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def count(number: int, noun: str) -> str:

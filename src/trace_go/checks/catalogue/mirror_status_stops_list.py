@@ -26,8 +26,8 @@ References
 from collections import defaultdict
 from collections.abc import Iterator
 
-from trace_go.checks.command import shell, target
-from trace_go.checks.framework import Meta, count, finding, sentence
+from trace_go.checks.command import place, shell, target
+from trace_go.checks.framework import Meta, answer_text, count, finding, sentence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Artifact, HandledBy, Request, Stage
 from trace_go.model.report import Case
@@ -36,11 +36,13 @@ META = Meta(group="go", severity=Severity.ERROR, audience=Audience.OPERATOR, cau
 
 _NOT_FOUND = (404, 410)
 _ORIGIN_ARTIFACTS = (Artifact.GO_GET, Artifact.GIT, Artifact.OTHER)
+_UPSTREAM = "The mirror does not reach what it gets modules from: try later, tell its operator, or use another mirror."
 _ADVICE = {
     401: "The mirror asks for credentials: add them to ~/.netrc (or set GOAUTH), or ask its operator.",
     403: "The mirror's policy refuses this module: ask its operator.",
     407: "The forward proxy asks for credentials: put them into HTTP_PROXY.",
     429: "The mirror limits the rate: wait, or download less at once.",
+    **dict.fromkeys((502, 503, 504), _UPSTREAM),
 }
 
 
@@ -49,25 +51,42 @@ def find(case: Case) -> Iterator[Finding]:
     for request in case.requests:
         stops = request.failure and request.failure.stage is Stage.STATUS and request.status not in _NOT_FOUND
         if stops and request.status and request.artifact not in _ORIGIN_ARTIFACTS:
-            groups[target(request), request.status].append(request)
+            groups[_server(case, request), request.status].append(request)
     for (host, status), requests in groups.items():
         first = requests[0]
         text = f"{status} {first.status_text}".rstrip()
         by = " (the interceptor in its place)" if first.handled_by is HandledBy.MITM else ""
+        sender = _redirected_by(first)
+        sent = f", to which {sender} redirects," if sender else ""
+        told = f"{host}{by}{sent} answered {text} for {first.module or first.url or 'a request'}."
         yield finding(
             case,
             "mirror-status-stops-list",
             META,
             title=f"{host} answered {text} to {count(len(requests), 'request')}{_rule(first)}",
-            detail=f"{host}{by} answered {text} for {first.module or first.url or 'a request'}. "
-            f"{sentence(first.next_entry or '')}".rstrip(),
-            remedy=Remedy(
-                text=_ADVICE.get(status, "The mirror is failing: tell its operator, or use another mirror."),
-                command=shell("curl -i {}", first.url) if first.url else None,
-            ),
+            detail=" ".join(filter(None, (told, answer_text(case, requests), sentence(first.next_entry or "")))),
+            remedy=_remedy(first, status, sender),
             subject=f"{host}:{status}",
             requests=requests,
         )
+
+
+def _server(case: Case, request: Request) -> str:
+    return target(request) if _redirected_by(request) else place(case, request)
+
+
+def _redirected_by(request: Request) -> str | None:
+    """The mirror that sent go to the server that answered, where it is another."""
+    hop, asked = request.target, request.asked
+    return hop.host if hop and asked and asked.redirected and asked.host != hop.host else None
+
+
+def _remedy(request: Request, status: int, sender: str | None) -> Remedy:
+    if sender:
+        text = f"See what {target(request)} says, and whether this network allows it; then ask {sender}'s operator."
+        return Remedy(text=text, command=shell("curl -iL {}", request.url) if request.url else None)
+    text = _ADVICE.get(status, "The mirror is failing: tell its operator, or use another mirror.")
+    return Remedy(text=text, command=shell("curl -i {}", request.url) if request.url else None)
 
 
 def _rule(request: Request) -> str:
