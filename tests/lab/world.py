@@ -73,6 +73,7 @@ class World:
         self.scenario = scenario
         self.out = out
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.began = 0.0  # the command
 
     def run(self, command: Sequence[str], go: Path, *, capture: bool) -> int:
         """Build the world here, run `command` on the client, fill the folder; returns the command's exit status."""
@@ -96,6 +97,7 @@ class World:
         words = [w for word in command for w in (self.scenario.command if word == "GO" else [word])]
         account = {"scenario": self.scenario.name, "command": words, "env": env}
         (self.out / "env.json").write_text(json.dumps(account, indent=1) + "\n")
+        self.began = time.time()
         status = self._client(words, env)
         (self.out / "exit").write_text(f"{status}\n")
         self._collect()
@@ -281,6 +283,7 @@ class World:
                 raise LabError(f"{name} lost packets or failed: see {self._log(name)}")
         self.stop("nginx", signal.SIGQUIT)  # finishes its requests, and so their log lines
         rows = [json.loads(line) for line in servers.ACCESS_LOG.read_text().splitlines()]
+        rows = [row for row in rows if row["time"] >= self.began]  # not what prepared it
         rows = [row | {"via": servers.via(self.scenario, row["client"])} for row in rows]
         rows = [row | {"host": row["host"] + f":{row['port']}" * (row["port"] not in (80, 443))} for row in rows]
         (self.out / "served.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
