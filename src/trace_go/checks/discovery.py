@@ -1,0 +1,54 @@
+"""Finds the checks and runs them.
+
+A check is one module of `checks.catalogue`: its name with hyphens is its ID, its docstring its page, `META` its
+metadata and `find(case)` its logic. Nothing else registers it.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+
+from msgspec import Struct
+
+from trace_go.checks import catalogue
+from trace_go.checks.framework import Meta
+from trace_go.model.finding import Finding
+from trace_go.model.report import Case
+
+SECTIONS = ("What it means", "Why it matters", "How we know", "False positives", "What to do", "References")
+"""headings of every page, in this order"""
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    id: str
+    title: str
+    """first line of the page"""
+    page: str
+    meta: Meta
+    find: Callable[[Case], Iterator[Finding]]
+
+
+def discover() -> tuple[Check, ...]:
+    """Every check, by ID."""
+    found = []
+    for module_info in pkgutil.iter_modules(catalogue.__path__):
+        module = importlib.import_module(f"{catalogue.__name__}.{module_info.name}")
+        page = (module.__doc__ or "").strip()
+        found.append(
+            Check(
+                id=module_info.name.replace("_", "-"),
+                title=page.split("\n", 1)[0].rstrip("."),
+                page=page,
+                meta=module.META,
+                find=module.find,
+            )
+        )
+    return tuple(sorted(found, key=lambda check: check.id))
+
+
+def run(case: Case) -> tuple[Finding, ...]:
+    """All findings of all checks, worst first; a check speaks once per subject."""
+    findings = [finding for check in discover() for finding in check.find(case)]
+    return tuple(
+        sorted(findings, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key))
+    )
