@@ -1,8 +1,9 @@
-"""An adversary on the path, in the gateway between client and internet: `python -m lab.onpath SETTINGS`, until it is ended.
+"""An adversary on the path, in the gateway between client and internet: `python -m lab.onpath SETTINGS`, until ended.
 
-SETTINGS is JSON: the fields of scenario.Adversary, and `servers`, the addresses of its names. The gateway's kernel routes
-what it forwards into a TUN device, so that this program sees every packet as it would be on a wire (segmented, with
-checksums), and whatever it writes goes on to its destination. Each packet passes three routers: two of the kernel's, and us.
+SETTINGS is JSON: the fields of scenario.Adversary, and `servers`, the addresses of its names. The gateway's kernel
+routes what it forwards into a TUN device, so that this program sees every packet as it would be on a wire (segmented,
+with checksums), and whatever it writes goes on to its destination. Each packet passes three routers: two of the
+kernel's, and us.
 """
 
 import fcntl
