@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 LAB := PYTHONPATH=tests $(BIN)/python -m lab
 
-.PHONY: help setup demo test lint format bench lab lab-setup captures readme lock clean distclean
+.PHONY: help setup demo test lint format bench lab lab-setup score captures readme lock clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -41,9 +41,13 @@ bench: lab-setup ## trace-go beside tshark, nfstream and libpcap, and what traci
 	@scripts/setup.sh bench
 	@$(BIN)/python benchmarks/bench.py
 
-lab: lab-setup ## every scenario without trace-go, against its truth; or one of them: make lab SCENARIO=mirror-dead
+lab: lab-setup ## every scenario without trace-go, against its truth; or one of them: make lab S=mirror-dead
 	@rm -rf .lab/runs
-	@$(LAB) run $(or $(SCENARIO),$$($(LAB) list | cut -d" " -f1)) --out .lab/runs --capture
+	@$(LAB) run $(S) --out .lab/runs --capture
+
+score: lab-setup ## every scenario traced: how right is trace-go, and is anything worse than docs/scoreboard.md
+	@rm -rf .lab/score
+	@$(LAB) score $(S) --out .lab/score
 
 captures: lab-setup ## make captures/ again, from the lab
 	$(BIN)/python scripts/captures.py

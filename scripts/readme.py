@@ -1,4 +1,4 @@
-"""Writes the generated parts of README.md and captures/README.md; with --check only says whether they are in step.
+"""Writes the generated documentation: parts of README.md, captures/README.md, docs/scoreboard.md; --check only looks.
 
 A part stands between `<!-- NAME: … -->` and `<!-- /NAME -->` and comes from the function of its name below.
 """
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import captures
+from lab import board
 from trace_go.checks.discovery import discover
 from trace_go.cli.main import _parser
 
@@ -69,7 +70,12 @@ def main() -> int:
     check = parser.parse_args().check
     readme, index = ROOT / "README.md", captures.FOLDER / "README.md"
     status = 0
-    for path, wanted in ((readme, generated(readme.read_text("utf-8"))), (index, captures.index())):
+    pages = {
+        readme: generated(readme.read_text("utf-8")),
+        index: captures.index(),
+        board.PAGE: board.page(board.committed()),
+    }
+    for path, wanted in pages.items():
         found = path.read_text("utf-8")
         if found == wanted:
             continue

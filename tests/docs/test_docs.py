@@ -12,7 +12,7 @@ import pytest
 from trace_go.cli.main import COMMANDS, _parser
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "CHANGELOG.md", "captures/README.md")
+PAGES = ("README.md", "CHANGELOG.md", "captures/README.md", "docs/scoreboard.md")
 README = (ROOT / "README.md").read_text("utf-8")
 CODE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 

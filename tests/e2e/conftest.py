@@ -1,80 +1,46 @@
-"""Runs scenarios of the lab once per test session, traced by the real command."""
+"""Runs scenarios of the lab once per test session, traced by the real command, as many at a time as there are cores."""
 
-import json
-import os
-import subprocess
-import sys
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
-LIMIT_S = 150
+from lab import board, runs, scenario, servers, world
+from lab.board import Result
+from lab.network import LabError
+from lab.runs import Traced
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traced:
-    """What one traced run left."""
-
-    exit: int
-    stderr: str
-    report: dict[str, Any]
-    served: list[dict[str, Any]]
-    folder: Path
-
-    def read(self, *arguments: str) -> tuple[dict[str, Any], int]:
-        """The JSON report of `trace-go read` and its exit status."""
-        command = [sys.executable, "-m", "trace_go", "read", "--format", "json", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-        assert done.stdout, done.stderr
-        return json.loads(done.stdout), done.returncode
-
-    def bundle(self) -> tuple[dict[str, Any], int]:
-        return self.read(str(self.folder / "run.zip"))
-
-    def packets_alone(self) -> tuple[dict[str, Any], int]:
-        with zipfile.ZipFile(self.folder / "run.zip") as bundle:
-            bundle.extract("capture.pcapng", self.folder)
-        site = ("--config", str(self.folder / "work" / "trace-go.toml"))
-        return self.read(*site, "--trust", str(self.folder / "tmp" / "trust.pem"), str(self.folder / "capture.pcapng"))
-
-
-@cache
-def lab_problem() -> str:
-    """Why the lab cannot run here; empty when it can."""
-    command = [sys.executable, "-m", "lab", "check"]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
-    return "" if done.returncode == 0 else (done.stderr or done.stdout).strip()
+Run = Callable[[str], Traced]
 
 
 @pytest.fixture(scope="session")
-def traced(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Traced]:
-    if lab_problem():
-        pytest.skip(f"the lab cannot run here: {lab_problem()}")
+def traced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The run of a scenario. What the session's tests are parametrized with starts at once, the rest when asked for."""
+    servers.use_sbin()
+    try:
+        world.privileges()
+        world.find_go()
+    except LabError as error:
+        pytest.skip(f"the lab cannot run here: {error}")
+    folder, started = tmp_path_factory.mktemp("lab"), dict[str, Future[Traced]]()
+    with ThreadPoolExecutor(runs.JOBS) as pool:
 
-    @cache
-    def run(name: str, *options: str) -> Traced:
-        folder = tmp_path_factory.mktemp("lab") / name
-        command = [sys.executable, "-m", "lab", "run", name, "--out", str(folder), "--"]
-        command += ["trace-go", "--format", "json", "-o", "../report.json", "-w", "../run.zip", *options, "--", "GO"]
-        done = subprocess.run(
-            command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT_S, check=False
-        )
-        report = folder / "report.json"
-        assert report.exists(), done.stderr
-        lines = (folder / "served.jsonl").read_text().splitlines()
-        return Traced(
-            exit=done.returncode,
-            stderr=(folder / "stderr").read_text(),
-            report=json.loads(report.read_text()),
-            served=[json.loads(line) for line in lines],
-            folder=folder,
-        )
+        def start(name: str) -> None:
+            if name not in started and not runs.missing(name):
+                started[name] = pool.submit(runs.traced, name, folder / name)
 
-    return run
+        def run(name: str) -> Traced:
+            start(name)
+            if name not in started:
+                pytest.skip(runs.missing(name))
+            return started[name].result()
+
+        for item in request.session.items:
+            if "traced" in getattr(item, "fixturenames", ()) and hasattr(item, "callspec"):
+                start(item.callspec.params["name"])
+        yield run
+
+
+@pytest.fixture
+def result(name: str, traced: Run) -> Result:
+    return board.judge(scenario.load(name).truth, traced(name))

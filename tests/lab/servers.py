@@ -61,6 +61,11 @@ def mitmdump() -> str | None:
     return shutil.which(os.path.abspath(named)) or shutil.which("mitmdump")
 
 
+def use_sbin() -> None:
+    """Debian keeps nginx, ip and nft where not every user's PATH leads."""
+    os.environ["PATH"] = os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin") + ":/usr/sbin:/sbin"
+
+
 def programs(scenario: Scenario) -> list[str]:
     """The programs that this run needs, as keys of PACKAGES."""
     basic = ["ip", "unshare", "nsenter", "setpriv", "mount", "dnsmasq", "nginx", "fcgiwrap", "git"]

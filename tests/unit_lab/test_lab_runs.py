@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from lab import board
+
 TESTS = Path(__file__).parents[1]
 
 
@@ -30,11 +32,27 @@ def served(folder: Path) -> list[dict[str, Any]]:
 pytestmark = pytest.mark.lab
 
 
-def test_quick_scenarios_end_as_told(tmp_path: Path) -> None:
-    quick = ["mirror-404-direct", "connect-proxy-407", "mirror-refused", "expired", "sumdb-mismatch", "healthy-ipv6"]
-    result = lab("run", *quick, "--out", str(tmp_path))
+def test_scenarios_run_beside_each_other_and_end_as_told(tmp_path: Path) -> None:
+    result = lab("run", "mirror-404-direct", "connect-proxy-407", "healthy-ipv6", "--jobs", "3", "--out", str(tmp_path))
     assert result.returncode == 0, result.stdout
+    assert result.stdout.endswith("3 of 3 as told, 0 skipped\n")
     assert {row["client"] for row in served(tmp_path / "healthy-ipv6")} == {"2001:db8:1::2"}
+    assert {row["host"] for row in served(tmp_path / "mirror-404-direct")} > {"git.corp.example", "proxy.golang.org"}
+
+
+def test_score_fails_when_the_truth_is_another(tmp_path: Path) -> None:
+    before = board.RESULTS.read_bytes()
+    result = lab("score", "mirror-refused", "--change", "truth.cause = 'connect-timeout'", "--out", str(tmp_path))
+    assert result.returncode == 1, result.stderr
+    assert "WORSE mirror-refused" in result.stdout
+    assert "worse: live: cause" in result.stdout
+    assert board.RESULTS.read_bytes() == before
+
+
+def test_repeated_runs_are_alike(tmp_path: Path) -> None:
+    result = lab("score", "mirror-refused", "--repeat", "3", "--out", str(tmp_path))
+    assert result.returncode == 0, result.stdout
+    assert result.stdout == "3 runs of 1 scenarios, 0 unlike the first of their scenario\n"
 
 
 def test_hundred_modules_are_verified_and_served_by_the_mirror(tmp_path: Path) -> None:
