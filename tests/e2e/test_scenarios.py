@@ -17,12 +17,12 @@ COMMITTED = board.committed()
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_nobody_notices_the_tracing(name: str, result: Result) -> None:
-    assert result.command, result.notes
+    assert result.command, result.told
 
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_every_served_request_is_in_the_ledger(name: str, result: Result) -> None:
-    assert not result.scores["live"].absent, result.notes
+    assert not result.scores["live"].absent, result.told
 
 
 @pytest.mark.parametrize("name", CHOSEN)
@@ -35,18 +35,18 @@ def test_bundle_tells_what_the_run_told(name: str, traced: Run) -> None:
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_packets_alone_are_never_wrong(name: str, result: Result) -> None:
-    assert not result.scores["packets"].wrong, result.notes
-    assert not result.scores["beyond"].wrong, result.notes
+    assert not result.scores["packets"].wrong, result.told
+    assert not result.scores["beyond"].wrong, result.told
 
 
 @pytest.mark.parametrize("name", CHOSEN)
 def test_nothing_is_worse_than_on_the_scoreboard(name: str, result: Result) -> None:
-    assert board.worse(result, COMMITTED.get(name)) == [], result.notes
+    assert board.worse(result, COMMITTED.get(name)) == [], result.told
 
 
 @pytest.mark.parametrize("name", MUST_SHOW)
 def test_main_job_is_right(name: str, result: Result) -> None:
-    assert result.right, result.notes
+    assert result.right, result.told
 
 
 def test_healthy_has_no_finding(traced: Run) -> None:

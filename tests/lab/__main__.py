@@ -109,7 +109,7 @@ def _score(args: argparse.Namespace) -> int:
         worse, better = board.worse(result, committed.get(name)), board.better(result, committed.get(name))
         word = "skip" if result.skipped else "WORSE" if worse else "ok" if result.right else "flaw"
         print(f"{word:5} {name:27} {board.summary(result)}", flush=True)
-        for line in [*result.notes, *(f"worse: {flaw}" for flaw in worse), *(f"better: {flaw}" for flaw in better)]:
+        for line in [*result.told, *(f"worse: {flaw}" for flaw in worse), *(f"better: {flaw}" for flaw in better)]:
             print(f"        {line}")
         results[name], bad = result, bad + bool(worse)
         if board.takes_over(result, committed.get(name), accept=args.accept):
@@ -129,7 +129,7 @@ def _repeat(args: argparse.Namespace) -> int:
     differing = 0
     for name, folder, result in zip(names, folders, _play(args, names, folders), strict=True):
         if other := sorted(result.state ^ first.setdefault(name, result).state):
-            print(f"{folder}: {', '.join(other)}", *result.notes, sep="\n        ", flush=True)
+            print(f"{folder}: {', '.join(other)}", *result.told, sep="\n        ", flush=True)
             differing += 1
     print(f"{len(names)} runs of {len(first)} scenarios, {differing} unlike the first of their scenario")
     return int(differing > 0)

@@ -22,6 +22,7 @@ RESULTS = Path(__file__).parent / "results.json"
 PAGE = runs.ROOT / "docs" / "scoreboard.md"
 DEBUG_LINES = ("# get http", "http2: Framer")  # go's account, which trace-go keeps to itself
 COMMAND = "command"
+MAX_NOTES = 8  # lines that one result fills a terminal with
 PART = 3  # of all scenarios every PART-th stands for the others
 
 
@@ -31,7 +32,15 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
     skipped: str = ""  # why
     command: bool = True  # the command ended as told, and nobody but trace-go saw go's debug lines
     scores: dict[str, Score] = {}  # by input: keys of KINDS
-    notes: tuple[str, ...] = ()  # what is not right, for people
+    notes: tuple[str, ...] = ()  # what is not right about the command, for people
+
+    @property
+    def told(self) -> list[str]:
+        """What is not right, for people; a bundle mostly tells what its run told."""
+        every = dict.fromkeys(note for one in self.scores.values() for note in one.notes)
+        by = {note: ", ".join(kind for kind, one in self.scores.items() if note in one.notes) for note in every}
+        lines = [*self.notes, *(f"{kinds}: {note}" for note, kinds in by.items())]
+        return lines[:MAX_NOTES] + [f"… {len(lines) - MAX_NOTES} more"] * (len(lines) > MAX_NOTES)
 
     @property
     def right(self) -> bool:
@@ -49,8 +58,7 @@ def judge(truth: Truth, traced: Traced) -> Result:
     notes += [f"standard error lacks {truth.says!r}"] if truth.says not in traced.stderr else []
     notes += [f"standard error has {words!r}" for words in DEBUG_LINES if words in traced.stderr]
     scores = {kind: score(kind, report, truth, traced.served) for kind, report in traced.reports.items()}
-    told = [f"{kind}: {note}" for kind, one in scores.items() for note in one.notes]
-    return Result(command=not notes, scores=scores, notes=(*notes, *told))
+    return Result(command=not notes, scores=scores, notes=tuple(notes))
 
 
 def play(name: str, out: Path, *, change: str = "", go: Path | None = None) -> Result:

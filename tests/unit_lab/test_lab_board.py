@@ -94,6 +94,14 @@ def test_page_counts_and_marks() -> None:
     assert "| z | – | skipped: no Athens |" in page
 
 
+def test_notes_are_told_once_and_not_without_end() -> None:
+    said = Score(notes=("a is wrong",))
+    result = Result(notes=("exit 1, not 0",), scores={"live": said, "bundle": said, "packets": Score(notes=("b",))})
+    assert result.told == ["exit 1, not 0", "live, bundle: a is wrong", "packets: b"]
+    many = Result(scores={"live": Score(notes=tuple(map(str, range(board.MAX_NOTES + 2))))})
+    assert many.told[board.MAX_NOTES :] == ["… 2 more"]
+
+
 def test_a_third_stands_for_every_family() -> None:
     chosen = board.representative()
     families = {name: board.family(scenario.load(name)) for name in scenario.names()}
