@@ -1,13 +1,13 @@
 """Makes the captures of `captures/` and their index again, from runs of the lab: `make captures`, or some by name.
 
-Each capture is what the client's interface saw. A bundle is what `trace-go -w` keeps of the same run.
+A scenario's table [capture] says what is kept of it: `pcap`, what the client's interface saw, or `zip`, the bundle that
+`trace-go -w` keeps.
 """
 
 import importlib.util
 import os
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import zipfile
@@ -18,22 +18,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "captures"
 sys.path.insert(0, str(ROOT / "tests"))
 
-from lab import scenario  # noqa: E402  # it is in the tests' folder
+from lab import runs, scenario  # noqa: E402  # it is in the tests' folder
+from lab.scenario import Capture, Scenario  # noqa: E402
 
 MAX_BYTES = 200_000  # everybody clones them
-BETA = "go mod download example.com/beta"  # where the scenario's own command fetches larger modules
-CAPTURES = {
-    "healthy-mirror": f"{BETA} github.com/Azure/pick",
-    "healthy-tls12": BETA,
-    "mirror-404-direct": "go mod download",
-    "mirror-403-comma": "go mod download",
-    "mirror-dead": "go mod download",
-    "mitm-explicit": "go mod download",
-    "connect-proxy": BETA,
-    "missing-intermediate-tls12": "go mod download",
-    "redirect-insecure": "go mod download",
-}
-BUNDLES = ("mitm-explicit",)
+TRACED = ("trace-go", "-o", os.devnull, "-w", "../run.zip", "--")
 PCAP_HEADER_BYTES, RECORD = 24, struct.Struct("<8xI4x")  # the lab's recorder writes little-endian pcap
 INDEX = """\
 # Captures
@@ -44,52 +33,49 @@ documentation ranges; there are no secrets. `make captures` makes them and this 
 A `.zip` is the bundle that `trace-go -w` keeps of such a run: packets, go's own account and its environment.
 `checks/` has bundles for each check: where it fires, where it must be silent, and a case that a hasty check gets wrong.
 
-| capture | packets | bytes | what happens | command |
-|---|---:|---:|---|---|
+| capture | packets | bytes | what happens | what it shows | command |
+|---|---:|---:|---|---|---|
 """
 
 
 def main(names: list[str]) -> int:
-    """Remake the captures called `names`, by default all. Returns 1 when one is not as it must be."""
-    for name in names or CAPTURES:
-        with tempfile.TemporaryDirectory(prefix="lab-") as scratch:
-            if problem := make(name, Path(scratch)):
-                print(f"captures: {name}: {problem}", file=sys.stderr)
-                return 1
+    """Remake the captures of the scenarios called `names`, by default all. Returns 1 when one is not as it must be."""
+    for one, capture in chosen():
+        for kind in capture.keep if not names or one.name in names else ():
+            with tempfile.TemporaryDirectory(prefix="lab-") as scratch:
+                if problem := make(one, capture, kind, Path(scratch)):
+                    print(f"captures: {one.name}.{kind}: {problem}", file=sys.stderr)
+                    return 1
     (FOLDER / "README.md").write_text(index())
     return 0
 
 
-def make(name: str, scratch: Path) -> str:
-    """Run the scenario and keep its capture; returns what is wrong with it, or nothing."""
-    command, kept = CAPTURES[name].split(), {f"{name}.pcap": scratch / "plain" / "client.pcap"}
-    go = small_go(scratch)
-    if problem := run_lab(name, scratch / "plain", go, command, "--capture"):
-        return problem
-    if name in BUNDLES:  # a run of its own: the first one's capture would hold trace-go's probe as well
-        traced = ["trace-go", "-o", os.devnull, "-w", "../run.zip", "--", *command]
-        if problem := run_lab(name, scratch / "traced", go, traced):
-            return problem
-        kept[f"{name}.zip"] = scratch / "traced" / "run.zip"
-    for target, source in kept.items():
-        if source.stat().st_size > MAX_BYTES:
-            return f"{target} has {source.stat().st_size} bytes, more than {MAX_BYTES}"
-        if private := {word for data in contents(source) for word in private_words() if word.encode() in data}:
-            return f"{target} holds {sorted(private)}"
-        shutil.copyfile(source, FOLDER / target)
-    return ""
+def chosen() -> Iterator[tuple[Scenario, Capture]]:
+    for one in map(scenario.load, scenario.names()):
+        if one.capture:
+            yield one, one.capture
 
 
-def run_lab(name: str, out: Path, go: Path, command: list[str], *options: str) -> str:
-    """One run of the lab; returns how it differs from its truth, or nothing."""
-    lab = [sys.executable, "-m", "lab", "run", name, *options, "--out", str(out), "--go", str(go)]
-    environment = os.environ | {"PYTHONPATH": "tests"}
-    done = subprocess.run(
-        [*lab, "--", *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
-    truth = scenario.load(name).truth
-    if done.returncode != truth.exit or truth.says not in done.stderr:
+def make(one: Scenario, capture: Capture, kind: str, scratch: Path) -> str:
+    """Run the scenario and keep its capture; returns what is wrong with it, or nothing.
+
+    Each kind has a run of its own: the capture of a traced run would hold trace-go's probe as well.
+    """
+    command, out = capture.command.split() or ["GO"], scratch / "run"
+    words = [*TRACED, *command] if kind == "zip" else command
+    done = runs.run(one.name, out, words, go=small_go(scratch), capture=kind == "pcap")
+    if done.returncode != one.truth.exit or one.truth.says not in done.stderr:
         return f"ended with {done.returncode}: {done.stderr.strip()}"
+    return keep(out / ("run.zip" if kind == "zip" else "client.pcap"), FOLDER / f"{one.name}.{kind}", MAX_BYTES)
+
+
+def keep(source: Path, target: Path, max_bytes: int) -> str:
+    """Copy a capture; returns why it must not be shipped, or nothing."""
+    if source.stat().st_size > max_bytes:
+        return f"{source.stat().st_size} bytes, more than {max_bytes}"
+    if private := {word for data in contents(source) for word in private_words() if word.encode() in data}:
+        return f"holds {sorted(private)}"
+    shutil.copyfile(source, target)
     return ""
 
 
@@ -122,11 +108,14 @@ def contents(file: Path) -> Iterator[bytes]:
 def index() -> str:
     """The list for captures/README.md, from the files that are there."""
     rows = []
-    for name, command in sorted(CAPTURES.items()):
-        capture = FOLDER / f"{name}.pcap"
-        bundle = f", [bundle]({name}.zip)" if name in BUNDLES else ""
-        data, title = capture.read_bytes(), scenario.load(name).title
-        rows.append(f"| [{name}]({name}.pcap){bundle} | {packets(data)} | {len(data)} | {title} | `{command}` |\n")
+    for one, capture in chosen():
+        command = capture.command or " ".join(one.command)
+        for kind in capture.keep:
+            name, data = f"{one.name}.{kind}", (FOLDER / f"{one.name}.{kind}").read_bytes()
+            found = (one.truth if kind == "zip" else one.truth.packets).findings
+            shows = ", ".join(f"`{check}`" for check in found) or "–"
+            count = packets(data) if kind == "pcap" else ""
+            rows.append(f"| [{name}]({name}) | {count} | {len(data)} | {one.title} | {shows} | `{command}` |\n")
     return INDEX + "".join(rows)
 
 

@@ -4,16 +4,14 @@ captures/checks/ID/case.toml names the runs: `fires`, its sibling `silent` where
 `regression`, a case that a hasty check gets wrong. Each becomes a bundle.
 """
 
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from captures import FOLDER, ROOT, contents, private_words, small_go
+from captures import FOLDER, TRACED, keep, small_go
+from lab import runs
 
 RUNS = ("fires", "silent", "regression")
 CHECKS = FOLDER / "checks"
@@ -35,22 +33,11 @@ def main(names: list[str]) -> int:
 
 def make(target: Path, run: dict[str, Any], scratch: Path) -> str:
     """Run a scenario traced and keep its bundle; returns what is wrong with it, or nothing."""
-    out = scratch / "run"
-    lab = [sys.executable, "-m", "lab", "run", run["scenario"], "--change", run.get("change", "")]
-    traced = ["trace-go", "-o", "../report.txt", "-w", "../run.zip", "--", *run["command"].split()]
-    words = [*lab, "--out", str(out), "--go", str(small_go(scratch)), "--", *traced]
-    done = subprocess.run(
-        words, cwd=ROOT, env=os.environ | {"PYTHONPATH": "tests"}, capture_output=True, text=True, check=False
-    )
-    bundle = out / "run.zip"
+    bundle, change, words = scratch / "run" / "run.zip", run.get("change", ""), [*TRACED, *run["command"].split()]
+    done = runs.run(run["scenario"], bundle.parent, words, change=change, go=small_go(scratch))
     if not bundle.exists():
         return f"ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
-    if bundle.stat().st_size > MAX_BYTES:
-        return f"{bundle.stat().st_size} bytes, more than {MAX_BYTES}"
-    if private := {word for data in contents(bundle) for word in private_words() if word.encode() in data}:
-        return f"holds {sorted(private)}"
-    shutil.copyfile(bundle, target)
-    return ""
+    return keep(bundle, target, MAX_BYTES)
 
 
 if __name__ == "__main__":

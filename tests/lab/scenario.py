@@ -3,8 +3,8 @@
 Keys: title, require (go.mod lines), go_version (of go.mod), go_sum (lines), config (lines of trace-go.toml), prepare
 (a command that runs before the capture), command, go (the toolchain's minor release), needs (keys of servers.OPTIONAL),
 ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment), [generated]
-(count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [truth], [truth.packets],
-[[truth.requests]]: the classes below.
+(count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
+[truth.packets], [[truth.requests]]: the classes below.
 """
 
 import tomllib
@@ -88,6 +88,14 @@ class Adversary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """What captures/ holds of this scenario."""
+
+    command: str = ""  # instead of the scenario's own, where that fetches larger modules
+    keep: Sequence[str] = ("pcap",)  # pcap: what the client's interface saw; zip: what `trace-go -w` keeps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """What is true of the requests whose URL matches `url` (fnmatch); the first match counts."""
 
@@ -137,6 +145,7 @@ class Scenario:
     gateway: Gateway
     adversary: Adversary
     hosts: Mapping[str, Host]
+    capture: Capture | None = None
     truth: Truth
 
     @property
@@ -181,6 +190,7 @@ def load(name: str, change: str = "") -> Scenario:
         gateway=Gateway(**table.pop("gateway", {})),
         adversary=Adversary(**table.pop("adversary", {})),
         hosts=hosts,
+        capture=Capture(**table.pop("capture")) if "capture" in table else None,
         truth=_truth(table.pop("truth")),
         **table,
     )
