@@ -15,7 +15,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from trace_go.model.tls import Certificate
 from trace_go.trust.store import TrustStore
-from trace_go.wire.x509 import certificate, read
+from trace_go.wire.certificates import certificate
+from trace_go.wire.x509 import read
 
 NOW = dt.datetime(2026, 1, 15, 12, tzinfo=dt.UTC)
 NOW_NS = int(NOW.timestamp()) * 10**9
@@ -131,13 +132,22 @@ def issue(
         unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
         builder = builder.add_extension(unknown, critical=True)
     if sct:
-        unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), b"\x04\x02\x00\x00")
-        builder = builder.add_extension(unknown, critical=False)
+        listed = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), sct_list(2))
+        builder = builder.add_extension(listed, critical=False)
     pad: dict[str, Any] = {"rsa_padding": padding.PSS(padding.MGF1(hashes.SHA256()), 32)} if pss else {}
     hashless = isinstance(signer, ed25519.Ed25519PrivateKey) or "MLDSA" in type(signer).__name__
     algorithm = None if hashless else hashes.SHA256()
     made = builder.sign(signer, algorithm, **pad)
     return Issued(certificate=made, key=own, der=made.public_bytes(serialization.Encoding.DER))
+
+
+def sct_list(count: int) -> bytes:
+    """The value of the SCT extension (RFC 6962 §3.3): logs 0, 1, … that saw the certificate at NOW."""
+    time_ms = int(NOW.timestamp() * 1000).to_bytes(8, "big")
+    scts = [bytes(1) + bytes(31) + bytes((log,)) + time_ms + bytes(2) + b"\4\3\0\1s" for log in range(count)]
+    items = b"".join(len(sct).to_bytes(2, "big") + sct for sct in scts)
+    listed = len(items).to_bytes(2, "big") + items
+    return b"\x04" + bytes((len(listed),) if len(listed) < 128 else (0x81, len(listed))) + listed
 
 
 def with_sha1(issued: Issued, signer: rsa.RSAPrivateKey) -> Issued:

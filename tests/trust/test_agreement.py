@@ -17,7 +17,8 @@ from trace_go.trust import judge as judge_module
 from trace_go.trust.gopath import verify
 from trace_go.trust.judge import judge
 from trace_go.trust.store import TrustStore, pem_certificates
-from trace_go.wire.x509 import certificate, read
+from trace_go.wire.certificates import certificate
+from trace_go.wire.x509 import read
 from trust.authority import (
     CLIENT,
     NAME,

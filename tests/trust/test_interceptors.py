@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_go.trust.interceptors import interceptor, products, shared_keys
-from trace_go.wire.x509 import certificate
+from trace_go.wire.certificates import certificate
 from trust.authority import NAME, NOW_NS, chain, intermediate, issue, key, leaf, root
 
 ORDINARY = chain(leaf(), intermediate())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trace_go.model.chain import ChainFault as F
 from trace_go.trust.gopath import MAX_SIGNATURE_CHECKS
 from trace_go.trust.judge import judge
-from trace_go.wire.x509 import certificate
+from trace_go.wire.certificates import certificate
 from trust.authority import NAME, NOW_NS, Issued, chain, intermediate, issue, key, leaf, root, store
 
 

@@ -9,24 +9,24 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_go.wire.x509 import (
-    BIT_STRING,
-    EC,
-    INTEGER,
-    MAX_DER,
-    MAX_NAMES,
-    MAX_TEXT,
-    OBJECT_ID,
-    OCTET_STRING,
-    RSA,
-    SEQUENCE,
-    SET,
-    certificate,
-    public_key,
-    read,
-    signed_by,
+from trace_go.wire.certificates import MAX_NAMES, certificate
+from trace_go.wire.der import BIT_STRING, INTEGER, MAX_TEXT, OBJECT_ID, OCTET_STRING, SEQUENCE, SET
+from trace_go.wire.signatures import public_key, signed_by
+from trace_go.wire.x509 import EC, MAX_DER, RSA, read
+from trust.authority import (
+    CLIENT,
+    NAME,
+    NOW_NS,
+    SERVER,
+    Issued,
+    intermediate,
+    issue,
+    key,
+    leaf,
+    root,
+    sct_list,
+    with_sha1,
 )
-from trust.authority import CLIENT, NAME, SERVER, Issued, intermediate, issue, key, leaf, root, with_sha1
 
 GENUINE = [
     leaf(ips=["192.0.2.1", "2001:db8::1"], aia="http://ca.example/e1.cer", sct=True),
@@ -105,6 +105,15 @@ def test_names_keys_and_marks() -> None:
     assert certificate(GENUINE[3].der).key == "RSA 2048"
     assert certificate(GENUINE[4].der).key == certificate(GENUINE[4].der).signature.title() == "Ed25519"
     assert read(GENUINE[5].der).unhandled_critical == ("1.3.6.1.4.1.55555.1",)
+
+
+def test_scts_are_read_and_a_malformed_list_is_none() -> None:
+    x = read(GENUINE[0].der)
+    assert [(sct.log_id[-1], sct.time_ns) for sct in x.scts] == [(0, NOW_NS), (1, NOW_NS)]
+    for value in (sct_list(0), sct_list(1)[:-9], b"\x04\x00", b"\x05\x00", b"\x04\x03\x00\x00\x00"):
+        x = read(by_hand(extensions=extension("2b06010401d679020402", value)))
+        assert (x.scts, x.problem) == ((), None)
+    assert len(read(by_hand(extensions=extension("2b06010401d679020402", sct_list(1)))).scts) == 1
 
 
 def test_own_key_is_looked_for_only_under_another_issuer() -> None:

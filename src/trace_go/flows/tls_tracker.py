@@ -10,7 +10,8 @@ from typing import Any
 
 from trace_go.model.evidence import Visibility
 from trace_go.model.tls import Alert, Certificate, ClientHello, ServerHello, TlsSession, TlsState
-from trace_go.wire import tls, x509
+from trace_go.wire import tls
+from trace_go.wire.certificates import certificate
 from trace_go.wire.tls_stream import AlertRecord, ChangeCipherSpec, EncryptedRecord, HandshakeMessage, TlsReader
 
 ALERT_RECORD = 19
@@ -197,7 +198,7 @@ class TlsTracker:
 
 @lru_cache(CACHED_CHAINS)
 def _chain(body: bytes) -> tuple[Certificate, ...]:
-    return tuple(map(x509.certificate, tls.certificate_chain(body)))
+    return tuple(map(certificate, tls.certificate_chain(body)))
 
 
 _MESSAGES: dict[tuple[bool, int], Any] = {

@@ -8,7 +8,7 @@ from trace_go.model.flow import Traffic
 from trace_go.model.probe import ProbeResult
 from trace_go.paths.index import of_go_world
 from trace_go.trust.judging import Sighting
-from trace_go.wire.x509 import certificate
+from trace_go.wire.certificates import certificate
 
 
 def seen(traffic: Traffic, hosts: HostBook) -> list[Sighting]:

@@ -12,7 +12,8 @@ from msgspec import Struct
 
 from trace_go.model.chain import ChainFault
 from trace_go.trust.constraints import excluded_name
-from trace_go.wire.x509 import RSA, X509, signed_by
+from trace_go.wire.signatures import signed_by
+from trace_go.wire.x509 import RSA, X509
 
 MAX_SIGNATURE_CHECKS = 100  # maxChainSignatureChecks of verify.go; also bounds depth and the number of paths
 MIN_RSA_BITS = 1024  # crypto/rsa refuses shorter ones

@@ -13,7 +13,8 @@ from trace_go.model.chain import ChainFault
 from trace_go.model.tls import Certificate
 from trace_go.trust.gopath import Path, Refusal, invalid, name_refusal, path_refusal, verify
 from trace_go.trust.store import TrustStore
-from trace_go.wire.x509 import EC, ED25519, MAX_RSA_BITS, ML_DSA, RSA, X509, public_key, read, signed_by
+from trace_go.wire.signatures import MAX_RSA_BITS, public_key, signed_by
+from trace_go.wire.x509 import EC, ED25519, ML_DSA, RSA, X509, read
 
 MAX_INTERMEDIATES = 8  # the depth at which cryptography's verifier stops by itself
 KEYS_OF_SERVERS = {RSA, EC, ED25519, *ML_DSA}  # what crypto/tls takes from a server

@@ -13,7 +13,8 @@ from typing import Any
 
 from trace_go.model.errors import ConfigError
 from trace_go.model.tls import Certificate
-from trace_go.wire.x509 import X509, certificate, read
+from trace_go.wire.certificates import certificate
+from trace_go.wire.x509 import X509, read
 
 CERT_FILES = (
     "/etc/ssl/certs/ca-certificates.crt",
