@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 LAB := PYTHONPATH=tests $(BIN)/python -m lab
 
-.PHONY: help setup demo test lint format bench lab lab-setup score captures readme lock clean distclean
+.PHONY: help setup demo test lint format bench lab lab-setup score captures agreement readme lock clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -52,6 +52,9 @@ score: lab-setup ## every scenario traced: how right is trace-go, and is anythin
 captures: lab-setup ## make captures/ again, from the lab
 	$(BIN)/python scripts/captures.py
 	$(BIN)/python scripts/check_captures.py
+
+agreement: $(READY) ## compare our judgement of certificate chains with Go's again, and write docs/chain-agreement.md
+	$(BIN)/python scripts/agreement.py
 
 readme: $(READY) ## write the generated parts of the documentation again
 	$(BIN)/python scripts/readme.py

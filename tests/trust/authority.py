@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import ipaddress
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -29,6 +30,8 @@ SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUT
 def key(label: str) -> Any:
     """The key of that label; its first word is the kind: `p256 leaf`, `rsa2048 root`, …"""
     kind = label.split()[0]
+    if kind == "rsa768":
+        return rsa_key(768)
     if kind.startswith("rsa"):
         return rsa.generate_private_key(65537, int(kind[3:]))
     if kind == "ed25519":
@@ -47,6 +50,21 @@ def key(label: str) -> Any:
         "k256": ec.SECP256K1,
     }
     return ec.generate_private_key(curves[kind]())  # type: ignore[abstract] # mypy joins the classes to their base
+
+
+def rsa_key(bits: int) -> rsa.RSAPrivateKey:
+    """An RSA key too short for cryptography to make."""
+
+    def prime() -> int:
+        while True:
+            n = secrets.randbits(bits // 2) | 3 << bits // 2 - 2 | 1
+            if n % 65537 != 1 and all(pow(base, n - 1, n) == 1 for base in (2, 3, 5, 7)):
+                return n
+
+    p, q = prime(), prime()
+    d = pow(65537, -1, (p - 1) * (q - 1))
+    public = rsa.RSAPublicNumbers(65537, p * q)
+    return rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), pow(q, -1, p), public).private_key()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +103,7 @@ def issue(
     unknown_critical: bool = False,
     sct: bool = False,
     pss: bool = False,
+    more: Sequence[x509.ExtensionType] = (),
     signer: Any = None,
     signed_as: x509.Name | None = None,
 ) -> Issued:
@@ -134,6 +153,8 @@ def issue(
     if sct:
         listed = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2"), sct_list(2))
         builder = builder.add_extension(listed, critical=False)
+    for extension in more:
+        builder = builder.add_extension(extension, critical=True)
     pad: dict[str, Any] = {"rsa_padding": padding.PSS(padding.MGF1(hashes.SHA256()), 32)} if pss else {}
     hashless = isinstance(signer, ed25519.Ed25519PrivateKey) or "MLDSA" in type(signer).__name__
     algorithm = None if hashless else hashes.SHA256()

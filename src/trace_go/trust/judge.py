@@ -11,9 +11,9 @@ from ipaddress import ip_address
 
 from trace_go.model.chain import ChainFault
 from trace_go.model.tls import Certificate
-from trace_go.trust.gopath import Path, Refusal, invalid, name_refusal, path_refusal, verify
+from trace_go.trust.gopath import MIN_RSA_BITS, Path, Refusal, invalid, name_refusal, path_refusal, verify
 from trace_go.trust.store import TrustStore
-from trace_go.wire.signatures import MAX_RSA_BITS, public_key, signed_by
+from trace_go.wire.signatures import MAX_RSA_BITS, signed_by
 from trace_go.wire.x509 import EC, ED25519, ML_DSA, RSA, X509, read
 
 MAX_INTERMEDIATES = 8  # the depth at which cryptography's verifier stops by itself
@@ -30,39 +30,42 @@ def judge(
     store: TrustStore,
     interceptor: str | None = None,
     others: Sequence[Certificate] = (),
+    public: bool = False,
 ) -> Verdict:
     """(trusted, fault, detail in plain words) for `chain` as sent, leaf first, for the host `name` at `at_ns`.
 
     interceptor: who made the chain, when signs of that are known. others: CA certificates from elsewhere in the input,
-    which can prove that an intermediate is missing.
+    which can prove that an intermediate is missing. public: `name` is a public host, whose certificates have SCTs.
     """
     if not chain:
         return False, ChainFault.UNREADABLE, "no certificate was sent"
     sent = [read(certificate.der) for certificate in chain]
     for x in sent:
-        if fault := _unreadable(x):
+        if fault := _unusable(x):
             return False, fault[0], f"{_which(x, sent, store)} {fault[1]}"
     found = _confirmed(sent, name, at_ns, store) or verify(sent, name=name, at_ns=at_ns, roots=store)
+    leaf = sent[0]
     if isinstance(found, tuple):
-        if sent[0].key_oid not in KEYS_OF_SERVERS:
-            return False, ChainFault.OTHER, f"go does not use keys of the kind {sent[0].key}"
+        if leaf.key_oid not in KEYS_OF_SERVERS:
+            return False, ChainFault.KEY_KIND, f"go does not use keys of the kind {leaf.key}"
+        if leaf.key_oid == RSA and leaf.rsa_bits < MIN_RSA_BITS:
+            why = f"has an RSA key of {leaf.rsa_bits} bits, which go refuses"
+            return False, ChainFault.WEAK_KEY, f"{_which(leaf, sent, store)} {why}"
         return True, None, f"chains to {found[-1].subject.text}"
-    if found.fault is ChainFault.UNKNOWN_AUTHORITY:
-        more = [x for x in (read(certificate.der) for certificate in others) if not x.problem]
-        completed = verify([*sent, *more], name=name, at_ns=at_ns, roots=store) if more else found
-        missing = next((x for x in completed if x in more), None) if isinstance(completed, tuple) else None
-        return False, *_unknown(found, sent, store, interceptor, missing)
-    return False, found.fault, f"{_which(found.at, sent, store)} {found.why}"
+    if found.fault is not ChainFault.UNKNOWN_AUTHORITY:
+        return False, found.fault, f"{_which(found.at, sent, store)} {found.why}{_misplaced(found, sent, name)}"
+    more = [x for x in (read(certificate.der) for certificate in others) if not x.problem]
+    completed = verify([*sent, *more], name=name, at_ns=at_ns, roots=store) if more else found
+    missing = next((x for x in completed if x in more), None) if isinstance(completed, tuple) else None
+    return False, *_unknown(found, sent, store, interceptor=interceptor, missing=missing, public=public)
 
 
-def _unreadable(x: X509) -> tuple[ChainFault, str] | None:
+def _unusable(x: X509) -> tuple[ChainFault, str] | None:
     """What crypto/tls refuses before it verifies."""
     if x.problem:
         return ChainFault.UNREADABLE, f"cannot be read by go: {x.problem}"
     if x.rsa_bits > MAX_RSA_BITS:
-        return ChainFault.OTHER, f"has an RSA key of {x.rsa_bits} bits; go refuses more than {MAX_RSA_BITS}"
-    if x.key_oid == EC and public_key(x) is None:
-        return ChainFault.UNREADABLE, "cannot be read by go: its key is no point of its curve"
+        return ChainFault.KEY_KIND, f"has an RSA key of {x.rsa_bits} bits; go refuses more than {MAX_RSA_BITS}"
     return None
 
 
@@ -106,8 +109,21 @@ def _is_address(name: str) -> bool:
     return True
 
 
+def _misplaced(refusal: Refusal, sent: Sequence[X509], name: str) -> str:
+    """That another certificate of the chain is for the name: the server's own must come first."""
+    if refusal.fault is not ChainFault.NAME_MISMATCH or all(name_refusal(x, name) for x in sent[1:]):
+        return ""
+    return "; the one for that name is sent behind it, and must come first"
+
+
 def _unknown(
-    refusal: Refusal, sent: Sequence[X509], store: TrustStore, interceptor: str | None, missing: X509 | None
+    refusal: Refusal,
+    sent: Sequence[X509],
+    store: TrustStore,
+    *,
+    interceptor: str | None,
+    missing: X509 | None,
+    public: bool,
 ) -> tuple[ChainFault, str]:
     """Which kind of unknown authority it is. Go has one message for all of them."""
     end, leaf = refusal.at, sent[0]
@@ -115,28 +131,36 @@ def _unknown(
     untrusted = f"not in the trust store ({store.name})"
     if end is leaf and leaf.self_issued and (leaf.weak_signature or signed_by(leaf, leaf)):
         return ChainFault.SELF_SIGNED, f"the server's certificate is signed by itself and {untrusted}"
-    forgotten = "the server did not send the intermediate certificate"
     if missing:
-        which = f"{missing.subject.text}, issued by {missing.issuer.text}"
-        return (
-            ChainFault.INCOMPLETE,
-            f"{forgotten} {which}: with it, as seen elsewhere in the input, the chain is trusted",
-        )
+        told = _forgotten(missing.subject.text, sent[1:] if end is leaf else ())
+        proof = f"issued by {missing.issuer.text}: with it, as seen elsewhere in the input, the chain is trusted"
+        return ChainFault.INCOMPLETE, f"{told}, {proof}"
     if interceptor:
         return ChainFault.UNKNOWN_AUTHORITY, f"made by {interceptor}: issued by {issuer}, {untrusted}"
-    if refusal.why:
-        return ChainFault.UNKNOWN_AUTHORITY, f"issued in the name of {issuer}, but {refusal.why}"
+    if refusal.hint:
+        return refusal.hint.fault, f"{_which(refusal.hint.at, sent, store)} {refusal.hint.why}"
+    if store.empty:
+        return ChainFault.NO_ROOTS, f"issued by {issuer}, and the trust store is empty: {store.found}"
     if end.self_issued:
         return ChainFault.UNKNOWN_AUTHORITY, f"the chain ends in the root {issuer}, {untrusted}"
     absent = f"{issuer}, whose certificate was not sent and is {untrusted}"
     if end is not leaf:
         return ChainFault.UNKNOWN_AUTHORITY, f"the chain ends at {end.subject.text}, issued by {absent}"
+    if public and not leaf.scts:
+        strange = "it has no SCT, as the certificates of public authorities do, so none of them issued it"
+        return ChainFault.UNKNOWN_AUTHORITY, f"issued by {absent}; {strange}"
     if leaf.issuer_urls:
-        return ChainFault.INCOMPLETE, f"{forgotten} {issuer}; go does not fetch it from {leaf.issuer_urls[0]}"
+        where = f"it can be had at {leaf.issuer_urls[0]}, but go does not fetch it"
+        return ChainFault.INCOMPLETE, f"{_forgotten(issuer, sent[1:])}; {where}"
     if leaf.issuer.o and store.has_organisation(leaf.issuer.o):
-        return ChainFault.INCOMPLETE, f"{forgotten} {issuer}; the trust store has a root of {leaf.issuer.o}"
+        return ChainFault.INCOMPLETE, f"{_forgotten(issuer, sent[1:])}; the trust store has a root of {leaf.issuer.o}"
     either = "an authority not trusted here (private, or an interceptor's) or an intermediate the server did not send"
     return ChainFault.UNKNOWN_AUTHORITY, f"issued by {absent}: {either}; nothing here tells which"
+
+
+def _forgotten(subject: str, instead: Sequence[X509]) -> str:
+    told = f"the server did not send the intermediate certificate {subject}"
+    return told + (f" but {instead[0].subject.text}, which did not issue its certificate" if instead else "")
 
 
 def _which(x: X509, sent: Sequence[X509], store: TrustStore) -> str:

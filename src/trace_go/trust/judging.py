@@ -10,8 +10,10 @@ from trace_go.model.evidence import Visibility
 from trace_go.model.tls import Certificate
 from trace_go.trust.gopath import unix_ns
 from trace_go.trust.interceptors import DAY_NS, interceptor, issuer_name, shared_keys
-from trace_go.trust.judge import judge
+from trace_go.trust.judge import Verdict, judge
+from trace_go.trust.remarks import disorder, weak
 from trace_go.trust.store import TrustStore, certifi_store
+from trace_go.wire.x509 import read
 
 MAX_COMPLETING = (
     16  # CA certificates from elsewhere tried for one incomplete chain; real cross-signing has two or three
@@ -48,40 +50,50 @@ def judge_all(
     public_store: the roots that public hosts chain to; Mozilla's (certifi) when None. A day in which a sent
     certificate begins or expires counts as two.
     """
-    dates: dict[tuple[str, ...], list[int]] = {}
-    first: dict[tuple[str, tuple[str, ...], int, int], Sighting] = {}
-    for sighting in sightings:
-        prints = tuple(certificate.sha256 for certificate in sighting.chain)
-        if prints not in dates:
-            dates[prints] = _turning_points(sighting.chain)
-        period = bisect_right(dates[prints], sighting.at_ns)
-        first.setdefault((sighting.name, prints, sighting.at_ns // DAY_NS, period), sighting)
-    distinct = [sighting for sighting in first.values() if sighting.chain]
-    authorities: dict[str, dict[str, Certificate]] = {}
-    for certificate in (c for sighting in distinct for c in sighting.chain if c.is_ca):
-        authorities.setdefault(certificate.subject, {})[certificate.sha256] = certificate
-    shared = shared_keys((sighting.name, sighting.chain) for sighting in distinct)
-    public = public_store or (store if store.name == "certifi" else certifi_store())
-    roots = "the configured public roots" if public_store else "Mozilla's roots"
+    distinct = _distinct(sightings)
+    court = _Court(distinct, store, interception_cas, public_store)
+    return tuple(map(court.judgement, distinct))
 
-    def judged(sighting: Sighting) -> Judgement:
+
+class _Court:
+    """What is the same for every chain of an input."""
+
+    def __init__(
+        self,
+        distinct: Sequence[Sighting],
+        store: TrustStore,
+        interception_cas: Sequence[str],
+        public_store: TrustStore | None,
+    ) -> None:
+        self.store = store
+        self.public = public_store or (store if store.name == "certifi" else certifi_store())
+        self.public_name = "the configured public roots" if public_store else "Mozilla's roots"
+        self.interception_cas = interception_cas
+        self.authorities: dict[str, dict[str, Certificate]] = {}
+        """subject → SHA-256 → CA certificate"""
+        for certificate in (c for sighting in distinct for c in sighting.chain if c.is_ca):
+            self.authorities.setdefault(certificate.subject, {})[certificate.sha256] = certificate
+        self.shared = shared_keys((sighting.name, sighting.chain) for sighting in distinct)
+
+    def judgement(self, sighting: Sighting) -> Judgement:
         chain, name, at_ns = sighting.chain, sighting.name, sighting.at_ns
-        culprit, why = interceptor(chain, name=name, cas=interception_cas, at_ns=at_ns)
-        names = shared.get(chain[0].spki_sha256, ())
+        culprit, why = interceptor(chain, name=name, cas=self.interception_cas, at_ns=at_ns)
+        names = self.shared.get(chain[0].spki_sha256, ())
         suspect = culprit or (issuer_name(chain[0]) if names else None)
-        others = _above(chain, authorities)
-        trusted, fault, detail = judge(chain, name=name, at_ns=at_ns, store=store, interceptor=suspect, others=others)
+        trusted, fault, detail = self._judge(sighting, self.store, suspect)
+        public = None
+        if sighting.public or not trusted:
+            public = trusted if self.store is self.public else self._judge(sighting, self.public, suspect)[0]
         if names and fault is ChainFault.UNKNOWN_AUTHORITY:
             why += (f"its key also serves the unrelated names {', '.join(names[:MAX_SHOWN_NAMES])}",)
             culprit = suspect
-        public_trusted = None
-        if trusted and sighting.public:
-            public_trusted = store is public or judge(chain, name=name, at_ns=at_ns, store=public)[0]
-            if not public_trusted:
-                why += (
-                    f"{name} is a public host, yet only the trust store ({store.name}) accepts its chain, not {roots}",
-                )
-                culprit = culprit or issuer_name(chain[0])
+        if trusted and sighting.public and not public:
+            only = f"only the trust store ({self.store.name}) accepts its chain, not {self.public_name}"
+            why += (f"{name} is a public host, yet {only}",)
+            culprit = culprit or issuer_name(chain[0])
+        sent = [read(certificate.der) for certificate in chain]
+        if why and sighting.public and not sent[0].scts:
+            why += ("it has no SCT, which the certificates of public authorities have",)
         return Judgement(
             name=name,
             flow=sighting.flow,
@@ -92,14 +104,38 @@ def judge_all(
             trusted=trusted,
             fault=fault,
             detail=detail,
-            trust=store.name,
+            trust=self.store.name,
             at_ns=at_ns,
             interceptor=culprit,
             interceptor_why=why,
-            public_trusted=public_trusted,
+            public_trusted=public,
+            disorder=disorder(sent),
+            weak=weak(sent) if trusted else (),
         )
 
-    return tuple(map(judged, distinct))
+    def _judge(self, sighting: Sighting, store: TrustStore, suspect: str | None) -> Verdict:
+        return judge(
+            sighting.chain,
+            name=sighting.name,
+            at_ns=sighting.at_ns,
+            store=store,
+            interceptor=suspect,
+            others=_above(sighting.chain, self.authorities),
+            public=sighting.public,
+        )
+
+
+def _distinct(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """The first of each name, chain and day; a day in which a certificate begins or expires counts as two."""
+    dates: dict[tuple[str, ...], list[int]] = {}
+    first: dict[tuple[str, tuple[str, ...], int, int], Sighting] = {}
+    for sighting in sightings:
+        prints = tuple(certificate.sha256 for certificate in sighting.chain)
+        if prints not in dates:
+            dates[prints] = _turning_points(sighting.chain)
+        period = bisect_right(dates[prints], sighting.at_ns)
+        first.setdefault((sighting.name, prints, sighting.at_ns // DAY_NS, period), sighting)
+    return [sighting for sighting in first.values() if sighting.chain]
 
 
 def _turning_points(chain: Chain) -> list[int]:

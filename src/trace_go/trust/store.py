@@ -47,6 +47,10 @@ class TrustStore:
         """What go can read of the store, each once."""
         return tuple(certificate(root.der) for root in self._holding(b""))
 
+    @cached_property
+    def empty(self) -> bool:
+        return all(read(der).problem for der in self._ders)
+
     def holds(self, certificate: X509) -> bool:
         return any(root.der == certificate.der for root in self.named(certificate.raw_subject))
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from trace_go.model.tls import Certificate
 from trace_go.wire.der import bounded
 from trace_go.wire.signatures import signed_by
-from trace_go.wire.x509 import SIGNATURES, read
+from trace_go.wire.x509 import read
 
 MAX_NAMES = 1000  # names kept for reports; public CAs issue at most a few hundred
 MEMO = 4096  # certificates remembered: a busy day of one site; at most MEMO × MEMO_DER = 64 MB
@@ -40,7 +40,7 @@ def _certificate(der: bytes) -> Certificate:
         not_after=x.not_after,
         serial=bounded(format(x.serial, "x")) if x.version else "",
         key=x.key,
-        signature=SIGNATURES.get(x.signature_oid, (x.signature_oid,))[0],
+        signature=x.signature_name,
         spki_sha256=hashlib.sha256(x.spki).hexdigest() if x.spki else "",
         is_ca=bool(x.ca),
         self_issued=x.self_issued and bool(x.raw_subject),

@@ -38,11 +38,26 @@ RSA, DSA, EC, ED25519 = "1.2.840.113549.1.1.1", "1.2.840.10040.4.1", "1.2.840.10
 ML_DSA = {f"2.16.840.1.101.3.4.3.{17 + i}": name for i, name in enumerate(("ML-DSA-44", "ML-DSA-65", "ML-DSA-87"))}
 KEY_NAMES = {DSA: "DSA", ED25519: "Ed25519", "1.3.101.113": "Ed448", "1.3.101.110": "X25519", **ML_DSA}
 CURVES = {
-    "1.3.132.0.33": ("P-224", 28),
-    "1.2.840.10045.3.1.7": ("P-256", 32),
-    "1.3.132.0.34": ("P-384", 48),
-    "1.3.132.0.35": ("P-521", 66),
-}  # what go reads (RFC 5480): name, bytes of a coordinate
+    "1.3.132.0.33": ("P-224", 28, 2**224 - 2**96 + 1, 0xB4050A850C04B3ABF54132565044B0B7D7BFD8BA270B39432355FFB4),
+    "1.2.840.10045.3.1.7": (
+        "P-256",
+        32,
+        2**256 - 2**224 + 2**192 + 2**96 - 1,
+        0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B,
+    ),
+    "1.3.132.0.34": (
+        "P-384",
+        48,
+        2**384 - 2**128 - 2**96 + 2**32 - 1,
+        0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
+    ),
+    "1.3.132.0.35": (
+        "P-521",
+        66,
+        2**521 - 1,
+        0x051953EB9618E1C9A1F929A21A0B68540EEA2DA725B99B315F3B8B489918EF109E156193951EC7E937B1652C0BD3BB1BF073573DF883D2C34F1EF451FD46B503F00,
+    ),
+}  # what go reads (RFC 5480): name, bytes of a coordinate, p and b of y² = x³ - 3x + b (SP 800-186 §3.2.1)
 PSS = "1.2.840.113549.1.1.10"
 SIGNATURES = {
     "1.2.840.113549.1.1.4": ("md5WithRSAEncryption", RSA, "MD5"),
@@ -134,6 +149,15 @@ class X509(Struct, frozen=True, kw_only=True):
     @property
     def self_issued(self) -> bool:
         return self.raw_issuer == self.raw_subject
+
+    @property
+    def signature_name(self) -> str:
+        return SIGNATURES.get(self.signature_oid, (self.signature_oid,))[0]
+
+    @property
+    def signer_key_oid(self) -> str:
+        """The kind of key that its signature needs; empty when go does not know the algorithm."""
+        return SIGNATURES.get(self.signature_oid, ("", "", ""))[1]
 
     @property
     def weak_signature(self) -> bool:
@@ -242,12 +266,16 @@ def _key(tbs: Cursor, found: dict[str, Any]) -> None:
                 fault = "malformed RSA key"
         elif oid == EC:
             curve = pull_object_id(algorithm, "curve")
-            name, size = CURVES.get(curve, (curve, 0))
+            name, size, p, b = CURVES.get(curve, (curve, 0, 0, 0))
             found["key"] = f"ECDSA {name}"
             if not size:
                 fault = "elliptic curve unknown to go"
             elif len(bits) != 1 + 2 * size or bits[0] != 4:
                 fault = "malformed ECDSA key"
+            else:
+                x, y = int.from_bytes(bits[1 : 1 + size], "big"), int.from_bytes(bits[1 + size :], "big")
+                if max(x, y) >= p or (y * y - x * x * x + 3 * x - b) % p:
+                    fault = "ECDSA key that is no point of its curve"
         elif oid == ED25519 and (parameters or len(bits) != 32):
             fault = "malformed Ed25519 key"
     except WireError as error:

@@ -1,5 +1,5 @@
 // What crypto/tls and crypto/x509 answer: one JSON question a line on standard input, one JSON answer a line on standard output.
-// It repeats the order of verifyServerCertificate (crypto/tls/handshake_client.go): parse all, RSA size, Verify, kind of key.
+// It repeats the order of verifyServerCertificate (crypto/tls/handshake_client.go): parse all, RSA size, Verify, kind and size of the key.
 
 // As in the go command itself, which is built with the settings of its own version:
 //go:debug default=go1.27
@@ -8,6 +8,7 @@ package main
 
 import (
 	"bufio"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/mldsa"
@@ -62,8 +63,13 @@ func ask(q question) error {
 	if _, err := chain[0].Verify(options); err != nil {
 		return err
 	}
-	switch chain[0].PublicKey.(type) {
-	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey, *mldsa.PublicKey:
+	switch key := chain[0].PublicKey.(type) {
+	case *rsa.PublicKey: // whose size is looked at when the handshake's signature is verified
+		if err := rsa.VerifyPSS(key, crypto.SHA256, make([]byte, 32), make([]byte, key.Size()), nil); err != rsa.ErrVerification {
+			return fmt.Errorf("tls: invalid signature by the server certificate: %w", err)
+		}
+		return nil
+	case *ecdsa.PublicKey, ed25519.PublicKey, *mldsa.PublicKey:
 		return nil
 	}
 	return fmt.Errorf("tls: server's certificate contains an unsupported type of public key: %T", chain[0].PublicKey)
