@@ -2,8 +2,8 @@
 
 Keys: title, require (go.mod lines), go_version (of go.mod), go_sum (lines), config (lines of trace-go.toml), prepare
 (a command that runs before the capture), command, go (the toolchain's minor release), needs (keys of servers.OPTIONAL),
-ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment), [generated]
-(count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
+trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment),
+[generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
 [truth.packets], [[truth.requests]]: the classes below.
 """
 
@@ -139,6 +139,7 @@ class Scenario:
     needs: Sequence[str] = ()
     ipv4: bool = True  # the client's; the servers keep theirs
     ipv6: bool = False
+    trust: Sequence[str] = ("public",)  # whose roots the client trusts: public, corp (pki.Authority.roots)
     limit_s: float | None = None  # the command is ended by SIGTERM after this time, as CI systems do
     env: Mapping[str, str] = field(default_factory=dict)
     extra: Sequence[Module] = ()

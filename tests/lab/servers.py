@@ -160,7 +160,7 @@ def gateway_proxy(scenario: Scenario) -> list[str]:
         return [
             mitmdump() or "mitmdump",
             *("--mode", "transparent" if gateway.transparent else "regular", "--listen-port", str(PROXY_PORT)),
-            *("--set", f"confdir={MITM}", "--set", f"ssl_verify_upstream_trusted_ca={PKI}/root.pem"),
+            *("--set", f"confdir={MITM}", "--set", f"ssl_verify_upstream_trusted_ca={PKI}/public.pem"),
         ]
     (RUN / "denied").write_text("".join(f"^{name.replace('.', '[.]')}$\n" for name in gateway.deny))
     (RUN / "tinyproxy.conf").write_text(

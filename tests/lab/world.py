@@ -173,7 +173,8 @@ class World:
     def _files(self) -> None:
         """Certificates, the module tree, the checksum database, the git repositories, the client's go.mod."""
         authority = pki.Authority()
-        (servers.PKI / "root.pem").write_bytes(authority.root.pem)
+        for name, pem in authority.roots.items():
+            (servers.PKI / f"{name}.pem").write_bytes(pem)
         for name, host in self.scenario.hosts.items():
             authority.write_server(servers.PKI, name, host.chain)
         modules.write_tree(servers.TREE, self.scenario.mirrored)
@@ -222,9 +223,9 @@ class World:
     def _environment(self, go: Path) -> dict[str, str]:
         """The client's whole environment; nothing of the caller's but the terminal's variables."""
         tmp, scenario = self.out / "tmp", self.scenario
-        trust = (servers.PKI / "root.pem").read_bytes()
         # The lab plays public hosts with its own root: for trace-go it stands where Mozilla's roots do elsewhere.
-        (tmp / "public.pem").write_bytes(trust)
+        (tmp / "public.pem").write_bytes((servers.PKI / "public.pem").read_bytes())
+        trust = b"".join((servers.PKI / f"{name}.pem").read_bytes() for name in scenario.trust)
         config = f'public-roots = "../tmp/public.pem"\n{scenario.config}'
         (self.out / "work" / "trace-go.toml").write_text(config)
         if scenario.gateway.trusted:

@@ -42,18 +42,27 @@ def test_tree_is_escaped_and_the_same_each_time(tmp_path: Path) -> None:
     assert b'"v1.2.3"' in first[Path("example.com/alpha/@latest")]
 
 
+SOUND_CHAINS = {"good", "deep", "root-sent", "cross-signed", "wrong-order", "extra", "rsa-1024", "rsa-768"}
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
 @pytest.mark.parametrize("chain", pki.CHAINS)
-def test_only_the_good_chain_verifies(tmp_path: Path, chain: str) -> None:
+def test_only_sound_chains_verify(tmp_path: Path, chain: str) -> None:
+    """cryptography looks for a way among what is sent, as go does, and does not mind short keys."""
     authority = pki.Authority()
     authority.write_server(tmp_path, "proxy.golang.org", chain)
-    leaf, *others = x509.load_pem_x509_certificates((tmp_path / "proxy.golang.org.pem").read_bytes())
-    store = verification.Store([authority.root.certificate])
+    store = verification.Store(x509.load_pem_x509_certificates(authority.roots["public"]))
     verifier = verification.PolicyBuilder().store(store).build_server_verifier(x509.DNSName("proxy.golang.org"))
-    if chain == "good":
-        assert len(verifier.verify(leaf, others)) == 3
+
+    def verify() -> int:
+        leaf, *others = x509.load_pem_x509_certificates((tmp_path / "proxy.golang.org.pem").read_bytes())
+        return len(verifier.verify(leaf, others))
+
+    if chain in SOUND_CHAINS:
+        assert verify() >= 3
     else:
-        with pytest.raises(verification.VerificationError):
-            verifier.verify(leaf, others)
+        with pytest.raises((verification.VerificationError, ValueError)):
+            verify()
 
 
 @pytest.mark.parametrize("name", scenario.names())
