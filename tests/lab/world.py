@@ -31,6 +31,7 @@ INSIDE = "LAB_INSIDE"  # set for the process in the namespaces
 PASSED_ON = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "COLUMNS", "LINES")
 NAMESPACES = ("--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 FAKE_ADDRESSES = "198.18.0.0/15"  # what local proxy clients answer names with
+MACHINE_ROOTS = ("/etc/ssl/certs", "/etc/pki")  # nobody in the lab trusts whom the machine trusts
 RECORDERS = {"client": ("eth0", "client"), "internet": ("wan", "")}  # file: interface, namespace
 
 
@@ -156,6 +157,9 @@ class World:
                 source.rename(target)
             elif Path(target).exists():
                 network.command("mount", "--bind", str(source), target)
+        for folder in MACHINE_ROOTS:
+            if Path(folder).is_dir():
+                network.command("mount", "-t", "tmpfs", "lab", folder)
 
     def _network(self) -> None:
         ipv6 = self.scenario.ipv6
