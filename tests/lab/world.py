@@ -157,9 +157,9 @@ class World:
                 source.rename(target)
             elif Path(target).exists():
                 network.command("mount", "--bind", str(source), target)
-        for folder in MACHINE_ROOTS:
-            if Path(folder).is_dir():
-                network.command("mount", "-t", "tmpfs", "lab", folder)
+        for hidden in MACHINE_ROOTS:
+            if Path(hidden).is_dir():
+                network.command("mount", "-t", "tmpfs", "lab", hidden)
 
     def _network(self) -> None:
         ipv6 = self.scenario.ipv6

@@ -105,7 +105,7 @@ def test_icmp_is_quoted() -> None:
         (ChainFault.SELF_SIGNED, "unknown-authority"),
         (ChainFault.INCOMPLETE, "unknown-authority"),
         (ChainFault.OTHER, "other-certificate"),
-        (ChainFault.UNREADABLE, "other-certificate"),
+        (ChainFault.UNREADABLE, "unreadable"),
         (None, "certificate-rejected"),
     ],
 )

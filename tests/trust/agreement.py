@@ -114,7 +114,7 @@ def given(ders: Sequence[bytes]) -> TrustStore:
 
 def ours(case: Case) -> tuple[F | None, str]:
     chain = tuple(map(certificate, case.chain))
-    _, fault, detail = judge(chain, name=case.name, at_ns=case.at_ns, store=given(case.roots))
+    _, fault, detail, _ = judge(chain, name=case.name, at_ns=case.at_ns, store=given(case.roots))
     return fault, detail
 
 

@@ -15,8 +15,9 @@ from trust.authority import NAME, NOW_NS, Issued, chain, intermediate, issue, ke
 
 
 def told(*sent: Issued, **options: object) -> tuple[F | None, str]:
-    trusted, fault, detail = judge(chain(*sent), **({"name": NAME, "at_ns": NOW_NS, "store": store()} | options))  # type: ignore[arg-type]
+    trusted, fault, detail, part = judge(chain(*sent), **({"name": NAME, "at_ns": NOW_NS, "store": store()} | options))  # type: ignore[arg-type]
     assert trusted == (fault is None)
+    assert part is None or not trusted
     return fault, detail
 
 
@@ -127,7 +128,7 @@ def test_any_time(at_ns: int) -> None:
 
 @given(st.text(max_size=30))
 def test_any_name(name: str) -> None:
-    _, fault, _ = judge(tuple(map(certificate, GOOD)), name=name, at_ns=NOW_NS, store=STORE)
+    _, fault, _, _ = judge(tuple(map(certificate, GOOD)), name=name, at_ns=NOW_NS, store=STORE)
     assert fault in (None, F.NAME_MISMATCH)
     assert fault or name.lower() in ("", NAME, NAME + ".")
 
@@ -142,7 +143,7 @@ def test_mutated_chains(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(mutated) - 1))
     mutated[at] ^= data.draw(st.integers(1, 255))
     sent[which] = bytes(mutated)
-    trusted, fault, detail = judge(tuple(map(certificate, sent)), name=NAME, at_ns=NOW_NS, store=STORE)
+    trusted, fault, detail, _ = judge(tuple(map(certificate, sent)), name=NAME, at_ns=NOW_NS, store=STORE)
     assert trusted == (fault is None)
     assert detail
     assert not trusted or which == 2  # the root need not be sent at all

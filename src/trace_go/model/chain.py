@@ -42,6 +42,13 @@ class ChainFault(StrEnum):
     OTHER = "other"
 
 
+class ChainPart(StrEnum):
+    SERVER = "server"
+    """the server's own certificate"""
+    INTERMEDIATE = "intermediate"
+    ROOT = "root"
+
+
 class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     """The verdict on one chain for one name at one time."""
 
@@ -60,6 +67,10 @@ class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     trust: str
     """name of the trust store used"""
     at_ns: int
+    part: ChainPart | None = None
+    """which certificate `detail` is about; None when nothing is wrong or when it is none of them"""
+    public: bool = False
+    """`name` is known to be a public host"""
     interceptor: str | None = None
     """product or CA name when the chain is an interceptor's; see trust.interceptors"""
     interceptor_why: tuple[str, ...] = ()

@@ -2,9 +2,24 @@
 
 from trace_go.model.chain import ChainFault, Judgement
 from trace_go.model.dns import Lookup
+from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.ledger import Failure, Stage
 from trace_go.model.tls import TlsState
+
+_OF_FAULT = {
+    ChainFault.NAME_MISMATCH: "wrong-name",
+    ChainFault.SELF_SIGNED: "unknown-authority",
+    ChainFault.INCOMPLETE: "unknown-authority",
+    ChainFault.DISTRUSTED: "other-certificate",
+    ChainFault.OTHER: "other-certificate",
+}
+"""what go does not call as we do"""
+
+KIND_OF_FAULT = {fault: _OF_FAULT.get(fault, fault.value) for fault in ChainFault}
+
+CERTIFICATE_KINDS = frozenset(KIND_OF_FAULT.values()) | {"certificate-rejected"}
+"""a refused certificate: for the named fault, or, in TLS 1.3 without keys, for one that is not observable"""
 
 STAGES: dict[str, Stage] = {
     "nxdomain": Stage.DNS,
@@ -19,13 +34,6 @@ STAGES: dict[str, Stage] = {
     "handshake-timeout": Stage.TLS,
     "closed-in-handshake": Stage.TLS,
     "reset-in-handshake": Stage.TLS,
-    "certificate-rejected": Stage.TLS,
-    "unknown-authority": Stage.TLS,
-    "wrong-name": Stage.TLS,
-    "expired": Stage.TLS,
-    "not-yet-valid": Stage.TLS,
-    "common-name-only": Stage.TLS,
-    "other-certificate": Stage.TLS,
     "tls-alert": Stage.TLS,
     "not-tls": Stage.TLS,
     "response-timeout": Stage.RESPONSE,
@@ -40,13 +48,8 @@ STAGES: dict[str, Stage] = {
     "checksum-mismatch": Stage.CONTENT,
     "sumdb-mismatch": Stage.CONTENT,
     "bad-zip": Stage.CONTENT,
-}
+} | dict.fromkeys(CERTIFICATE_KINDS, Stage.TLS)
 """failure kind → where it broke; kinds of gocmd.messages plus what only packets show"""
-
-CERTIFICATE_KINDS = frozenset(
-    {"certificate-rejected", "unknown-authority", "wrong-name", "expired", "not-yet-valid", "common-name-only"}
-    | {"other-certificate"}
-)
 
 OUTCOMES: dict[str, frozenset[Outcome]] = {
     "refused": frozenset({Outcome.REFUSED}),
@@ -60,7 +63,7 @@ OUTCOMES: dict[str, frozenset[Outcome]] = {
     "tls-alert": frozenset({Outcome.REFUSED_HANDSHAKE}),
     "proxy-refused": frozenset({Outcome.TUNNEL_REFUSED}),
     "proxy-connect": frozenset({Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE, Outcome.RESET}),
-} | {kind: frozenset({Outcome.REJECTED_CERTIFICATE}) for kind in CERTIFICATE_KINDS}
+} | {kind: frozenset({Outcome.REJECTED_CERTIFICATE, Outcome.REFUSED_HANDSHAKE}) for kind in CERTIFICATE_KINDS}
 """how the flow of a request ended that failed in this way before it had a connection, or alone on one"""
 
 SHARED = frozenset({"response-timeout", "reset", "eof", "unexpected-eof", "stream-error"})
@@ -71,16 +74,6 @@ ANSWERED = frozenset({"status", "insecure-redirect", "redirect-loop", "bad-respo
 
 UNSENT = frozenset({"insecure-credentials", "disabled-by-off"})
 """failures before anything was sent"""
-
-_OF_FAULT = {
-    ChainFault.EXPIRED: "expired",
-    ChainFault.NOT_YET_VALID: "not-yet-valid",
-    ChainFault.NAME_MISMATCH: "wrong-name",
-    ChainFault.COMMON_NAME_ONLY: "common-name-only",
-    ChainFault.SELF_SIGNED: "unknown-authority",
-    ChainFault.UNKNOWN_AUTHORITY: "unknown-authority",
-    ChainFault.INCOMPLETE: "unknown-authority",
-}
 
 
 def failure(kind: str, text: str, status: int | None = None) -> Failure:
@@ -122,15 +115,24 @@ def of_flow(flow: Flow, judgement: Judgement | None) -> Failure | None:
         text = f"the forward proxy answered CONNECT with {flow.tunnel.status} {flow.tunnel.reason}".rstrip()
     elif flow.outcome is Outcome.UNREACHABLE and flow.icmp:
         text = f"ICMP: {flow.icmp}"
-    elif flow.outcome is Outcome.REJECTED_CERTIFICATE:
+    elif flow.outcome is Outcome.REJECTED_CERTIFICATE or _refused_unread(flow, judgement):
         return _certificate(judgement)
     return failure(kind, text)
 
 
+def _refused_unread(flow: Flow, judgement: Judgement | None) -> bool:
+    """Whether the client ended the handshake, with an alert of another name, for its certificate (crypto/tls)."""
+    by_client = flow.tls is not None and flow.tls.state is TlsState.REFUSED_BY_CLIENT
+    return by_client and judgement is not None and judgement.fault in (ChainFault.UNREADABLE, ChainFault.WEAK_KEY)
+
+
 def _certificate(judgement: Judgement | None) -> Failure:
     if judgement and judgement.fault and not judgement.trusted:
-        return failure(_OF_FAULT.get(judgement.fault, "other-certificate"), judgement.detail)
-    return failure("certificate-rejected", "the client refused the server's certificate; why is not observable")
+        return failure(KIND_OF_FAULT[judgement.fault], judgement.detail)
+    known = ""
+    if judgement and judgement.visibility is Visibility.SEEN:
+        known = f", which is in order by the trust store ({judgement.trust})"
+    return failure("certificate-rejected", f"the client refused the server's certificate{known}; why is not observable")
 
 
 _TEXTS: dict[Outcome, tuple[str, str]] = {

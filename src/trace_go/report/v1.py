@@ -256,10 +256,13 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool
     fault: str | None
     detail: str
+    part: str | None
     trust: str
     interceptor: str | None
     interceptor_why: list[str]
     public_trusted: bool | None
+    disorder: list[str]
+    weak: list[str]
     certificates: list[Certificate]
 
 
@@ -498,10 +501,13 @@ def _chain(x: chain.Judgement) -> Chain:
         trusted=x.trusted,
         fault=x.fault,
         detail=x.detail,
+        part=x.part,
         trust=x.trust,
         interceptor=x.interceptor,
         interceptor_why=list(x.interceptor_why),
         public_trusted=x.public_trusted,
+        disorder=list(x.disorder),
+        weak=list(x.weak),
         certificates=[_certificate(item) for item in x.chain],
     )
 

@@ -8,8 +8,9 @@ import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from ipaddress import ip_address
+from typing import NamedTuple
 
-from trace_go.model.chain import ChainFault
+from trace_go.model.chain import ChainFault, ChainPart
 from trace_go.model.tls import Certificate
 from trace_go.trust.gopath import MIN_RSA_BITS, Path, Refusal, invalid, name_refusal, path_refusal, verify
 from trace_go.trust.store import TrustStore
@@ -19,7 +20,14 @@ from trace_go.wire.x509 import EC, ED25519, ML_DSA, RSA, X509, read
 MAX_INTERMEDIATES = 8  # the depth at which cryptography's verifier stops by itself
 KEYS_OF_SERVERS = {RSA, EC, ED25519, *ML_DSA}  # what crypto/tls takes from a server
 
-Verdict = tuple[bool, ChainFault | None, str]
+
+class Verdict(NamedTuple):
+    trusted: bool
+    fault: ChainFault | None
+    detail: str
+    """in plain words"""
+    part: ChainPart | None = None
+    """what `detail` is about"""
 
 
 def judge(
@@ -32,40 +40,53 @@ def judge(
     others: Sequence[Certificate] = (),
     public: bool = False,
 ) -> Verdict:
-    """(trusted, fault, detail in plain words) for `chain` as sent, leaf first, for the host `name` at `at_ns`.
+    """How `chain`, as sent, leaf first, stands for the host `name` at `at_ns`.
 
     interceptor: who made the chain, when signs of that are known. others: CA certificates from elsewhere in the input,
     which can prove that an intermediate is missing. public: `name` is a public host, whose certificates have SCTs.
     """
     if not chain:
-        return False, ChainFault.UNREADABLE, "no certificate was sent"
+        return Verdict(False, ChainFault.UNREADABLE, "no certificate was sent")
     sent = [read(certificate.der) for certificate in chain]
     for x in sent:
-        if fault := _unusable(x):
-            return False, fault[0], f"{_which(x, sent, store)} {fault[1]}"
+        if refusal := _unusable(x):
+            return _about(refusal, sent, store)
     found = _confirmed(sent, name, at_ns, store) or verify(sent, name=name, at_ns=at_ns, roots=store)
     leaf = sent[0]
     if isinstance(found, tuple):
-        if leaf.key_oid not in KEYS_OF_SERVERS:
-            return False, ChainFault.KEY_KIND, f"go does not use keys of the kind {leaf.key}"
-        if leaf.key_oid == RSA and leaf.rsa_bits < MIN_RSA_BITS:
-            why = f"has an RSA key of {leaf.rsa_bits} bits, which go refuses"
-            return False, ChainFault.WEAK_KEY, f"{_which(leaf, sent, store)} {why}"
-        return True, None, f"chains to {found[-1].subject.text}"
+        refusal = _useless_key(leaf)
+        return _about(refusal, sent, store) if refusal else Verdict(True, None, f"chains to {found[-1].subject.text}")
     if found.fault is not ChainFault.UNKNOWN_AUTHORITY:
-        return False, found.fault, f"{_which(found.at, sent, store)} {found.why}{_misplaced(found, sent, name)}"
+        return _about(found, sent, store, _misplaced(found, sent, name))
     more = [x for x in (read(certificate.der) for certificate in others) if not x.problem]
     completed = verify([*sent, *more], name=name, at_ns=at_ns, roots=store) if more else found
     missing = next((x for x in completed if x in more), None) if isinstance(completed, tuple) else None
-    return False, *_unknown(found, sent, store, interceptor=interceptor, missing=missing, public=public)
+    return _unknown(found, sent, store, interceptor=interceptor, missing=missing, public=public)
 
 
-def _unusable(x: X509) -> tuple[ChainFault, str] | None:
+def _about(refusal: Refusal, sent: Sequence[X509], store: TrustStore, more: str = "") -> Verdict:
+    part, which = _which(refusal.at, sent, store)
+    return Verdict(False, refusal.fault, f"{which} {refusal.why}{more}", part)
+
+
+def _useless_key(leaf: X509) -> Refusal | None:
+    """What crypto/tls refuses of a server whose chain is in order: when it verifies the handshake's signature."""
+    if leaf.key_oid not in KEYS_OF_SERVERS:
+        why = f"has a key of the kind {leaf.key}, which go does not use"
+        return Refusal(fault=ChainFault.KEY_KIND, at=leaf, why=why)
+    if leaf.key_oid == RSA and leaf.rsa_bits < MIN_RSA_BITS:
+        why = f"has an RSA key of {leaf.rsa_bits} bits, which go refuses"
+        return Refusal(fault=ChainFault.WEAK_KEY, at=leaf, why=why)
+    return None
+
+
+def _unusable(x: X509) -> Refusal | None:
     """What crypto/tls refuses before it verifies."""
     if x.problem:
-        return ChainFault.UNREADABLE, f"cannot be read by go: {x.problem}"
+        return Refusal(fault=ChainFault.UNREADABLE, at=x, why=f"cannot be read by go: {x.problem}")
     if x.rsa_bits > MAX_RSA_BITS:
-        return ChainFault.KEY_KIND, f"has an RSA key of {x.rsa_bits} bits; go refuses more than {MAX_RSA_BITS}"
+        why = f"has an RSA key of {x.rsa_bits} bits; go refuses more than {MAX_RSA_BITS}"
+        return Refusal(fault=ChainFault.KEY_KIND, at=x, why=why)
     return None
 
 
@@ -124,38 +145,44 @@ def _unknown(
     interceptor: str | None,
     missing: X509 | None,
     public: bool,
-) -> tuple[ChainFault, str]:
+) -> Verdict:
     """Which kind of unknown authority it is. Go has one message for all of them."""
     end, leaf = refusal.at, sent[0]
     issuer = end.issuer.text or "an issuer without a name"
     untrusted = f"not in the trust store ({store.name})"
+
+    def unknown(detail: str, fault: ChainFault = ChainFault.UNKNOWN_AUTHORITY) -> Verdict:
+        return Verdict(False, fault, detail)
+
     if end is leaf and leaf.self_issued and (leaf.weak_signature or signed_by(leaf, leaf)):
-        return ChainFault.SELF_SIGNED, f"the server's certificate is signed by itself and {untrusted}"
+        told = f"the server's certificate is signed by itself and {untrusted}"
+        return Verdict(False, ChainFault.SELF_SIGNED, told, ChainPart.SERVER)
     if missing:
         told = _forgotten(missing.subject.text, sent[1:] if end is leaf else ())
         proof = f"issued by {missing.issuer.text}: with it, as seen elsewhere in the input, the chain is trusted"
-        return ChainFault.INCOMPLETE, f"{told}, {proof}"
+        return unknown(f"{told}, {proof}", ChainFault.INCOMPLETE)
     if interceptor:
-        return ChainFault.UNKNOWN_AUTHORITY, f"made by {interceptor}: issued by {issuer}, {untrusted}"
+        return unknown(f"made by {interceptor}: issued by {issuer}, {untrusted}")
     if refusal.hint:
-        return refusal.hint.fault, f"{_which(refusal.hint.at, sent, store)} {refusal.hint.why}"
+        return _about(refusal.hint, sent, store)
     if store.empty:
-        return ChainFault.NO_ROOTS, f"issued by {issuer}, and the trust store is empty: {store.found}"
+        return unknown(f"the trust store is empty: {store.found}", ChainFault.NO_ROOTS)
     if end.self_issued:
-        return ChainFault.UNKNOWN_AUTHORITY, f"the chain ends in the root {issuer}, {untrusted}"
+        return unknown(f"the chain ends in the root {issuer}, {untrusted}")
     absent = f"{issuer}, whose certificate was not sent and is {untrusted}"
     if end is not leaf:
-        return ChainFault.UNKNOWN_AUTHORITY, f"the chain ends at {end.subject.text}, issued by {absent}"
+        return unknown(f"the chain ends at {end.subject.text}, issued by {absent}")
     if public and not leaf.scts:
         strange = "it has no SCT, as the certificates of public authorities do, so none of them issued it"
-        return ChainFault.UNKNOWN_AUTHORITY, f"issued by {absent}; {strange}"
+        return unknown(f"issued by {absent}; {strange}")
     if leaf.issuer_urls:
         where = f"it can be had at {leaf.issuer_urls[0]}, but go does not fetch it"
-        return ChainFault.INCOMPLETE, f"{_forgotten(issuer, sent[1:])}; {where}"
+        return unknown(f"{_forgotten(issuer, sent[1:])}; {where}", ChainFault.INCOMPLETE)
     if leaf.issuer.o and store.has_organisation(leaf.issuer.o):
-        return ChainFault.INCOMPLETE, f"{_forgotten(issuer, sent[1:])}; the trust store has a root of {leaf.issuer.o}"
+        root = f"the trust store has a root of {leaf.issuer.o}"
+        return unknown(f"{_forgotten(issuer, sent[1:])}; {root}", ChainFault.INCOMPLETE)
     either = "an authority not trusted here (private, or an interceptor's) or an intermediate the server did not send"
-    return ChainFault.UNKNOWN_AUTHORITY, f"issued by {absent}: {either}; nothing here tells which"
+    return unknown(f"issued by {absent}: {either}; nothing here tells which")
 
 
 def _forgotten(subject: str, instead: Sequence[X509]) -> str:
@@ -163,10 +190,12 @@ def _forgotten(subject: str, instead: Sequence[X509]) -> str:
     return told + (f" but {instead[0].subject.text}, which did not issue its certificate" if instead else "")
 
 
-def _which(x: X509, sent: Sequence[X509], store: TrustStore) -> str:
+def _which(x: X509, sent: Sequence[X509], store: TrustStore) -> tuple[ChainPart, str]:
+    """What a certificate is in the chain, and how to call it."""
     if x is sent[0]:
-        return "the server's certificate"
+        return ChainPart.SERVER, "the server's certificate"
     subject = x.subject.text or "without a name"
     if store.holds(x):
-        return f"the root certificate {subject} of the trust store ({store.name})"
-    return f"the {'root' if x.self_issued else 'intermediate'} certificate {subject}"
+        return ChainPart.ROOT, f"the root certificate {subject} of the trust store ({store.name})"
+    part = ChainPart.ROOT if x.self_issued else ChainPart.INTERMEDIATE
+    return part, f"the {part} certificate {subject}"

@@ -80,10 +80,11 @@ class _Court:
         culprit, why = interceptor(chain, name=name, cas=self.interception_cas, at_ns=at_ns)
         names = self.shared.get(chain[0].spki_sha256, ())
         suspect = culprit or (issuer_name(chain[0]) if names else None)
-        trusted, fault, detail = self._judge(sighting, self.store, suspect)
+        verdict = self._judge(sighting, self.store, suspect)
+        trusted, fault = verdict.trusted, verdict.fault
         public = None
         if sighting.public or not trusted:
-            public = trusted if self.store is self.public else self._judge(sighting, self.public, suspect)[0]
+            public = trusted if self.store is self.public else self._judge(sighting, self.public, suspect).trusted
         if names and fault is ChainFault.UNKNOWN_AUTHORITY:
             why += (f"its key also serves the unrelated names {', '.join(names[:MAX_SHOWN_NAMES])}",)
             culprit = suspect
@@ -103,9 +104,11 @@ class _Court:
             visibility=sighting.visibility,
             trusted=trusted,
             fault=fault,
-            detail=detail,
+            detail=verdict.detail,
+            part=verdict.part,
             trust=self.store.name,
             at_ns=at_ns,
+            public=sighting.public,
             interceptor=culprit,
             interceptor_why=why,
             public_trusted=public,
