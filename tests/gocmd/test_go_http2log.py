@@ -50,6 +50,16 @@ def test_one_exchange_of_go_1_21() -> None:
     assert storage.connection != zip_request.connection
 
 
+def test_pages_are_told_by_the_first_bytes_of_their_own_stream() -> None:
+    page = r'data="<!DOCTYPE html>\n<html>" (999 bytes omitted)'
+    lines = [*connection("0xa", "m.test", [("/a.mod", 200), ("/b.mod", 200)])]
+    lines = [line for part in lines for line in part]
+    lines += [f"http2: Framer 0xa: read DATA stream=3 len=1024 {page}"]
+    lines += ['http2: Framer 0xa: read DATA flags=END_STREAM stream=1 len=9 data="module a\\n"']
+    lines += [f"http2: Framer 0xb: read DATA stream=1 len=1024 {page}", "http2: Framer 0xa: read DATA stream=3 len=0"]
+    assert [item.web_page for item in read(lines)] == [False, True]
+
+
 def connection(framer: str, host: str, paths: list[tuple[str, int]], prefix: str = "") -> list[list[str]]:
     """The lines of a connection: one list for its writer, one for its reader, each in order."""
     writer, reader = [f"http2: Framer {framer}: wrote SETTINGS len=0"], []

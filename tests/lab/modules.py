@@ -121,7 +121,10 @@ def requirements(wanted: Iterable[str], known: Iterable[Module]) -> list[str]:
 
 
 def write_tree(root: Path, modules: Iterable[Module]) -> None:
-    """Write the GOPROXY files of `modules` below `root`: list, @latest, and .info, .mod, .zip of each version."""
+    """Write the GOPROXY files of `modules` below `root`: list, @latest, and .info, .mod, .zip of each version.
+
+    Beside each zip file stands its first half, FILE.cut.
+    """
     latest: dict[Path, list[str]] = {}
     for module in modules:
         folder = root / escape(module.path) / "@v"
@@ -129,7 +132,8 @@ def write_tree(root: Path, modules: Iterable[Module]) -> None:
         stem = escape(module.version)
         (folder / f"{stem}.info").write_text(_info(module.version))
         (folder / f"{stem}.mod").write_bytes(module.gomod)
-        (folder / f"{stem}.zip").write_bytes(module.zip())
+        (folder / f"{stem}.zip").write_bytes(archive := module.zip())
+        (folder / f"{stem}.zip.cut").write_bytes(archive[: len(archive) // 2])
         latest.setdefault(folder, []).append(module.version)
     for folder, versions in latest.items():
         (folder / "list").write_text("".join(f"{v}\n" for v in versions))

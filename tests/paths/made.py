@@ -313,12 +313,14 @@ class Log:
         sent: Sequence[int | None] = (),
         location: str | None = None,
         remote: str | None = None,
+        web_page: bool | None = None,
         finished: bool = True,
     ) -> None:
         """A `# get` pair. error: what follows the URL; sent: statuses in the HTTP/2 log, the last with `location`."""
         start = self._next()
         for number, code in enumerate(sent, 1):
-            self.http2(url, code, location=location if number == len(sent) else None, remote=remote)
+            target = location if number == len(sent) else None
+            self.http2(url, code, location=target, remote=remote, web_page=web_page)
         status = None if error or not finished else status
         reason = {200: "OK", 404: "Not Found", 410: "Gone", 403: "Forbidden", 500: "Internal Server Error"}
         self._fetches.append(
@@ -339,7 +341,13 @@ class Log:
         self.get(url, error=f'Get "{url}": {message}')
 
     def http2(
-        self, url: str, status: int | None, *, location: str | None = None, remote: str | None = None
+        self,
+        url: str,
+        status: int | None,
+        *,
+        location: str | None = None,
+        remote: str | None = None,
+        web_page: bool | None = None,
     ) -> Http2Exchange:
         line = self._next()
         self._http2.append(
@@ -354,6 +362,7 @@ class Log:
                 status=status,
                 location=location,
                 line=line,
+                web_page=web_page,
             )
         )
         return self._http2[-1]

@@ -28,6 +28,112 @@ def mirror() -> Net:
     return net
 
 
+def kinds(requests: tuple[Request, ...]) -> list[str | None]:
+    return [request.failure.kind if request.failure else None for request in requests]
+
+
+# -- content -----------------------------------------------------------------------------------------------------------
+
+INFO = f"{BASE}/example.com/a/@v/v1.0.0.info"
+LOOKUP = f"{BASE}/sumdb/sum.golang.org/lookup/example.com/a@v1.0.0"
+OTHER_ZIP = f"{BASE}/example.com/b/@v/v2.0.0.zip"
+
+
+@pytest.mark.parametrize(
+    ("said", "url", "kind"),
+    [
+        ("go: example.com/a@v1.0.0: invalid response from proxy \"x\": invalid character 'v' …", INFO, "bad-info"),
+        ("go: example.com/a@v1.0.0: invalid response from proxy \"x\": invalid character '<' …", INFO, "web-page"),
+        ("go: example.com/a@v1.0.0: proxy returned info for version v1.0.1 instead of …", INFO, "wrong-version"),
+        ("go: example.com/a@v1.0.0: parsing go.mod: missing module line", MOD, "bad-mod"),
+        ("go: example.com/a@v1.0.0: verifying go.mod: example.com/a@v1.0.0/go.mod: malformed record data", LOOKUP,
+         "bad-record"),
+        ("go: zip: not a valid zip file", ZIP, "bad-zip"),
+        (f'go: example.com/a@v1.0.0: read "{ZIP}": unexpected EOF', ZIP, "unexpected-eof"),
+    ],
+)  # fmt: skip
+def test_what_go_says_of_the_content_belongs_to_its_request(said: str, url: str, kind: str) -> None:
+    log = Log()
+    for asked in (MOD, LOOKUP, INFO, ZIP):
+        log.get(asked)
+    log.say(said)
+    found = ledger(mirror(), log)
+    assert {item.url: item.failure.kind for item in found if item.failure} == {url: kind}
+    broken = next(item for item in found if item.failure)
+    assert broken.failure
+    assert broken.failure.stage is (Stage.RESPONSE if kind == "unexpected-eof" else Stage.CONTENT)
+    assert broken.handled_by is HandledBy.MIRROR
+    assert [piece.line for piece in broken.evidence if piece.line] == [2 * found.index(broken) + 2, 9]
+
+
+def test_a_zip_error_that_names_no_file_blames_none_of_several() -> None:
+    log = Log()
+    for asked in (ZIP, OTHER_ZIP):
+        log.get(asked)
+    log.say("go: zip: not a valid zip file")
+    assert kinds(ledger(mirror(), log)) == [None, None]
+
+
+def test_another_modules_error_is_another_requests() -> None:
+    log = Log()
+    log.get(MOD)
+    log.say("go: example.com/b@v1.0.0: parsing go.mod: missing module line")
+    assert kinds(ledger(mirror(), log)) == [None]
+
+
+def test_a_web_page_is_told_by_its_content_where_the_protocol_has_none() -> None:
+    log = Log()
+    log.get(MOD, sent=[200], web_page=True)
+    log.get(f"{BASE}/sumdb/sum.golang.org/supported", sent=[200], web_page=True)  # its content does not matter
+    log.get("https://corp.example/tool?go-get=1", sent=[200], web_page=True)  # is one
+    log.get(ZIP, 404, sent=[404, 404], web_page=True)
+    log.say("go: example.com/a@v1.0.0: parsing go.mod: missing module line")
+    assert kinds(ledger(mirror(), log, GOPROXY=BASE)) == ["web-page", None, None, "status-404"]
+
+
+def test_a_web_page_in_clear() -> None:
+    net = Net()
+    url = "http://mirror.corp.example/example.com/a/@v/v1.0.0.mod"
+    net.flow("mirror.corp.example", OTHER, 80, exchanges=[exchange(url, web_page=True)])
+    assert kinds(ledger(net)) == ["web-page"]
+    log = Log()
+    log.get(url)
+    log.say("go: example.com/a@v1.0.0: parsing go.mod: missing module line")
+    assert kinds(ledger(net, log, GOPROXY="http://mirror.corp.example")) == ["web-page"]
+
+
+SECOND = "https://goproxy.cn"
+
+
+@pytest.mark.parametrize(
+    ("sequence", "expected"),
+    [
+        ([(INFO, 200), (f"{SECOND}/example.com/a/@v/v1.0.0.info", 200)], ["not-used", None]),
+        ([(INFO, 404), (f"{SECOND}/example.com/a/@v/v1.0.0.info", 200)], [None, None]),
+        ([(INFO, 200), (f"{SECOND}/example.com/b/@v/v1.0.0.info", 200)], [None, None]),
+        ([(INFO, 200), (INFO, 500), (f"{SECOND}/example.com/a/@v/v1.0.0.info", 200)], [None, "status-500", None]),
+        ([(f"{BASE}/example.com/a/@v/list", 200), (f"{SECOND}/example.com/a/@v/list", 200)], [None, None]),
+    ],
+)
+def test_an_answer_that_go_passed_over(sequence: list[tuple[str, int]], expected: list[str | None]) -> None:
+    log = Log()
+    for url, status in sequence:
+        log.get(url, status)
+    net = mirror()
+    net.flow("goproxy.cn", OTHER)
+    assert kinds(ledger(net, log, GOPROXY=f"{BASE}|{SECOND}")) == expected
+
+
+def test_a_loop_in_clear() -> None:
+    net = Net()
+    url = "http://mirror.corp.example/example.com/a/@v/v1.0.0.mod"
+    asked = [exchange(url, 302, location=url, request_ns=START + number * MS) for number in range(10)]
+    net.flow("mirror.corp.example", OTHER, 80, exchanges=asked)
+    (request,) = ledger(net)
+    assert kinds((request,)) == ["redirect-loop"]
+    assert set(request.redirects) == {url}
+
+
 # -- repeats -----------------------------------------------------------------------------------------------------------
 
 

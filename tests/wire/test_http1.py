@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from trace_go.model.errors import WireError
 from trace_go.wire import http1
 from trace_go.wire.http1 import BodyEnd, RequestEvent, RequestReader, ResponseEvent, ResponseReader
+from trace_go.wire.page import START_BYTES
 
 Reader = RequestReader | ResponseReader
 Event = RequestEvent | ResponseEvent | BodyEnd
@@ -275,6 +276,21 @@ def test_refused_connect_goes_on() -> None:
     assert isinstance(event, RequestEvent)
     assert event.start == len(connect)
     assert reader.rest == TLS
+
+
+def test_the_first_bytes_of_a_body_are_kept_as_far_as_they_came() -> None:
+    reader = ResponseReader()
+    for body, pieces in ((b"<html>" + bytes(1000), 1), (b"PK" * 300, 7), (b"", 1), (b"module a", 1)):
+        head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+        deliver(reader, pieces_of(head + body, -(-len(head + body) // pieces)))
+        assert reader.start == body[:START_BYTES]
+    reader.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\nab")
+    assert isinstance(reader.next_event(), ResponseEvent)
+    assert reader.next_event() is None
+    reader.skipped(100)
+    reader.receive(b"c" * 198)
+    assert isinstance(reader.next_event(), BodyEnd)
+    assert reader.start == b"ab"
 
 
 def test_skipping_a_large_body_and_a_gap_beyond_it() -> None:

@@ -56,6 +56,12 @@ def where(request: Request) -> str:
     return (hop.host or hop.ip or hop.role.value) if hop else "?"
 
 
+def redirected_by(request: Request) -> str | None:
+    """The host that sent go to the server that answered, where it is another."""
+    hop, asked = request.target, request.asked
+    return hop.host if hop and asked and asked.redirected and asked.host != hop.host else None
+
+
 def went_direct(case: Case) -> set[str]:
     """Modules, and repositories that hold modules, that were asked for at their origin."""
     return {

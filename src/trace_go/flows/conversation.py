@@ -18,6 +18,7 @@ from trace_go.model.flow import Tunnel
 from trace_go.model.http import Exchange, HttpRequestHead, HttpResponseHead
 from trace_go.model.tls import TlsState
 from trace_go.wire import dns, http1
+from trace_go.wire.page import maybe_page
 from trace_go.wire.secrets import mask_text, mask_url
 from trace_go.wire.tls_stream import TlsReader, looks_like_tls
 
@@ -278,6 +279,9 @@ class Conversation:
 
     def _answers(self, which: int, side: Side, reader: http1.ResponseReader, number: int, time_ns: int) -> None:
         while (event := reader.next_event()) is not None:
+            if isinstance(event, http1.BodyEnd) and self.exchanges and reader.start and not self.tunnel:
+                last = self.exchanges[-1]
+                self.exchanges[-1] = replace(last, web_page=maybe_page(reader.start, last.content_type))
             if not isinstance(event, http1.ResponseEvent) or not self.open_requests:
                 continue
             if event.head.status // 100 == 1 and not reader.switched:

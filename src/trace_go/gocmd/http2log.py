@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from trace_go.model.go import Http2Exchange
+from trace_go.wire.page import maybe_page
 
 MAX_EXCHANGES = 150_000
 """ours: five requests and a redirect for each of 20,000 modules, and some asked twice"""
@@ -46,6 +47,7 @@ _LINE = re.compile(
     r")|Unhandled Setting: \[|transport got GOAWAY with error code = |GOAWAY close timer fired; closing conn from "
     r"|(?P<trip>RoundTrip (?:retrying after )?failure: ))"
 )
+_DATA = re.compile(r' data=("(?:[^"\\]|\\.)+")')
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ESCAPE = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 _SHORT = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -75,6 +77,8 @@ class _Exchange:
     referer: str | None = None
     status: int | None = None
     location: str | None = None
+    content_type: str | None = None
+    web_page: bool | None = None
 
 
 @dataclass(slots=True)
@@ -86,6 +90,7 @@ class _Answer:
     exchange: _Exchange | None
     status: str | None = None
     location: str | None = None
+    content_type: str | None = None
 
 
 @dataclass(slots=True)
@@ -148,6 +153,8 @@ class Http2Reader:
             self._header(found["who"].startswith("T"), unquote(found["name"]), unquote(found["value"]))
         elif found["op"]:
             self._frame(found, line)
+            if found["type"] == "DATA" and found["op"] == "read":
+                self._data(found, text[found.end() :])
         elif found["got_type"] == "HEADERS":
             alike = [answer for answer in self._answers if answer.frame == found["got_frame"]]
             self._close(alike[0] if len(alike) == 1 else None)
@@ -170,6 +177,7 @@ class Http2Reader:
                 status=it.status,
                 location=it.location,
                 line=it.line,
+                web_page=it.web_page,
             )
             for it in self._exchanges
         )
@@ -191,6 +199,8 @@ class Http2Reader:
             redirects = [answer for answer in self._answers if not answer.status or answer.status.startswith("3")]
             if len(redirects) == 1:
                 redirects[0].location = value
+        elif name == "content-type" and len(self._answers) == 1:
+            self._answers[0].content_type = value
 
     def _frame(self, found: re.Match[str], line: int) -> None:
         framer, kind, stream = found["framer"], found["type"], int((found["stream"] or "0")[:MAX_STREAM_DIGITS])
@@ -224,6 +234,13 @@ class Http2Reader:
         self._deal()
         if answer.exchange and answer.status and _FINAL_STATUS.fullmatch(answer.status):
             answer.exchange.status, answer.exchange.location = int(answer.status), answer.location
+            answer.exchange.content_type = answer.content_type
+
+    def _data(self, found: re.Match[str], rest: str) -> None:
+        """How the content of an answer begins."""
+        exchange = self._streams.get((found["framer"], int((found["stream"] or "0")[:MAX_STREAM_DIGITS])))
+        if exchange and exchange.web_page is None and (start := _DATA.match(rest)):
+            exchange.web_page = maybe_page(unquote(start[1]).encode("latin-1", "replace"), exchange.content_type)
 
     def _connect(self, framer: str) -> None:
         """The first frame of a connection. Several just dialled: their addresses can be told only if they are equal."""

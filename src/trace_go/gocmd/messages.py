@@ -53,14 +53,20 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("reset", r"[Cc]onnection reset by peer|forcibly closed by the remote host|broken pipe|Connection was reset"),
     ("unexpected-eof", r"unexpected EOF|early EOF|unexpected disconnect"),
     ("stream-error", r"stream error: |GOAWAY|http2: |connection error: |HTTP/2 stream \d+ was not closed cleanly"),
-    ("bad-zip", r"not a valid zip file|\bunzip \S+: |zip: (?:format|checksum) error"),
+    ("bad-zip", r"not a valid zip file|\bunzip \S+: |zip: (?:format|checksum) error|zip for \S+ has unexpected file"),
+    ("bad-zip", r"downloaded zip file too large"),
+    ("wrong-version", r"proxy returned info for version "),
+    ("web-page", r"invalid response from proxy .* invalid character '<'"),
+    ("bad-info", r"invalid response from proxy"),
+    ("bad-mod", r"parsing go\.mod: (?!\n)"),
+    ("bad-record", r"malformed (?:record data|note|tree note)"),
     ("unknown-revision", r"unknown revision|no matching versions for query|couldn't find remote ref"),
     ("unrecognized-import", r"unrecognized import path"),
     ("status", r"(?:reading|unexpected status) \S+: (?P<status>\d{3})\b"),
     ("status", r"requested URL returned error: (?P<status>\d{3})"),
     ("status", r"could not read Username for|Authentication failed for"),
     ("eof", r"(?:^|: )EOF$|Empty reply from server|non-properly terminated"),
-    ("bad-response", r"invalid response from proxy|malformed HTTP|HTTP/1\.x transport connection broken"),
+    ("bad-response", r"malformed HTTP|HTTP/1\.x transport connection broken"),
 )
 """first match wins: the cause before what wraps it"""
 

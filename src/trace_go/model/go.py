@@ -44,6 +44,8 @@ class Http2Exchange(Struct, frozen=True, kw_only=True, gc=False):
     status: int | None
     location: str | None
     line: int
+    web_page: bool | None = None
+    """the content of the answer is HTML; None where the log does not show how it begins"""
 
 
 class GoError(Struct, frozen=True, kw_only=True, gc=False):

@@ -53,3 +53,5 @@ class Exchange(Struct, frozen=True, kw_only=True, gc=False):
     response_ns: int
     body_bytes: int
     """body bytes of the response announced or counted; -1 unknown"""
+    web_page: bool | None = None
+    """the content of the response is HTML; None where its first bytes were not seen"""

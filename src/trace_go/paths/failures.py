@@ -47,7 +47,13 @@ STAGES: dict[str, Stage] = {
     "status": Stage.STATUS,
     "checksum-mismatch": Stage.CONTENT,
     "sumdb-mismatch": Stage.CONTENT,
+    "web-page": Stage.CONTENT,
     "bad-zip": Stage.CONTENT,
+    "bad-info": Stage.CONTENT,
+    "bad-mod": Stage.CONTENT,
+    "bad-record": Stage.CONTENT,
+    "wrong-version": Stage.CONTENT,
+    "not-used": Stage.CONTENT,
 } | dict.fromkeys(CERTIFICATE_KINDS, Stage.TLS)
 """failure kind → where it broke; kinds of gocmd.messages plus what only packets show"""
 

@@ -219,7 +219,12 @@ class _Builder:
             exchange = next((item for item in first.flow.exchanges if item.url == row.url), None)
         if exchange and not row.redirects:  # `-x` tells no redirect, and the HTTP/2 log none of HTTP/1
             seen = self.sources.of_clear(first.flow, exchange, row.parts) if first.flow and row.parts else row
-            row = replace(row, redirects=seen.redirects, followed=seen.followed, bytes_down=seen.bytes_down)
+            broken = row.failure
+            if seen.failure and seen.failure.stage is Stage.CONTENT and (not broken or broken.stage is Stage.CONTENT):
+                broken = seen.failure  # the packets show the content that go only complains of
+            row = replace(
+                row, redirects=seen.redirects, followed=seen.followed, bytes_down=seen.bytes_down, failure=broken
+            )
             first = replace(first, failure=None if row.followed else row.failure)
         legs = [first]
         for number, url in enumerate(row.followed, 1):

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from trace_go.gocmd.environment import GoSettings
 from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
@@ -19,17 +20,31 @@ from trace_go.model.flow import Flow
 from trace_go.model.go import Fetch, GoAccount, GoError, Http2Exchange, VcsCommand
 from trace_go.model.http import Exchange
 from trace_go.model.ledger import Artifact, Failure, Stage
-from trace_go.paths.failures import ANSWERED, failure, of_flow
+from trace_go.paths.failures import ANSWERED, SHARED, failure, of_flow
 from trace_go.paths.urls import host_of, join, split
 from trace_go.wire.goproxy import ModuleUrl, maybe_module_url
 from trace_go.wire.secrets import mask_text, mask_url
 
+_OK = 200
+_FIXED = frozenset({Artifact.INFO, Artifact.MOD, Artifact.ZIP})
+"""what go asks for once: it keeps the answer. A list without a fitting version is an answer and sends go on"""
 MAX_REDIRECTS = 10
 """net/http gives up after as many (Client.checkRedirect)"""
 _REPEATS_SINCE = (1, 24)
 _CLIENT_ERROR = re.compile(r'^(?:Get|Head) "(?P<url>[^"]*)": ')
 """url.Error: the URL that failed, after redirects the last one"""
 _GIT_SAYS = re.compile(r"^\s*(?:fatal|error|remote): .*", re.MULTILINE)
+_LOADED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.INFO, Artifact.MOD, Artifact.ZIP, Artifact.TOOLCHAIN})
+_OF_DATABASE = frozenset({Artifact.SUMDB_LOOKUP, Artifact.SUMDB_TILE, Artifact.SUMDB_LATEST})
+_CONTENT = {
+    "web-page": frozenset({Artifact.INFO, Artifact.LATEST}),
+    "bad-info": frozenset({Artifact.INFO, Artifact.LATEST}),
+    "wrong-version": frozenset({Artifact.INFO}),
+    "bad-mod": frozenset({Artifact.MOD}),
+    "bad-zip": frozenset({Artifact.ZIP, Artifact.TOOLCHAIN}),
+    "bad-record": frozenset({Artifact.SUMDB_LOOKUP}),
+}
+"""error about the content of an answer → what was answered"""
 _SEARCHED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.GO_GET, Artifact.SUMDB_SUPPORTED})
 """go asks for these at several places and expects most not to have them"""
 
@@ -73,6 +88,11 @@ class Answer(Struct, frozen=True, kw_only=True):
     url: str
     status: int | None
     location: str | None
+    web_page: bool | None = None
+
+    @classmethod
+    def of(cls, sent: Http2Exchange | Exchange) -> "Answer":
+        return cls(url=sent.url, status=sent.status, location=sent.location, web_page=sent.web_page)
 
     @property
     def target(self) -> str | None:
@@ -91,11 +111,10 @@ class Sources:
         for item in self.log.http2:
             if item.url:  # empty where the log could not tell two requests apart
                 self._http2[item.url].append(item)
-            self._keep(Answer(url=item.url, status=item.status, location=item.location), item.line)
+            self._keep(Answer.of(item), item.line)
         for flow in flows:
             for exchange in flow.exchanges:
-                answer = Answer(url=exchange.url, status=exchange.status, location=exchange.location)
-                self._keep(answer, exchange.request_ns)
+                self._keep(Answer.of(exchange), exchange.request_ns)
 
     def _keep(self, answer: Answer, at: int) -> None:
         self._answers[mask_url(answer.url)].append(answer)
@@ -118,7 +137,19 @@ class Sources:
         ]
         rows += self._vcs()
         rows += self._unlogged({exchange.line for exchanges in given for exchange in exchanges})
-        return sorted(rows, key=lambda row: row.line)
+        return _left(self._unusable(sorted(rows, key=lambda row: row.line)))
+
+    def _unusable(self, rows: list[Row]) -> list[Row]:
+        """What go says of the content of answers that it took: its error stands apart from the request."""
+        for error in self.log.errors:
+            found = [number for number, row in enumerate(rows) if _is_about(error, row)]
+            if len(found) == 1 or (found and (error.module or error.url)):
+                row, said = rows[found[-1]], mask_text(error.text)
+                proof = (*row.evidence, evidence.log(error.line, said))
+                named = f"{error.module}@{error.version}: "
+                told = failure(error.kind, (said.partition(named)[2] or said).removeprefix("go: "))
+                rows[found[-1]] = replace(row, failure=row.failure or told, evidence=proof)
+        return rows
 
     def _given(self) -> list[list[Http2Exchange]]:
         """For each fetch what the HTTP/2 log has of it: sent between its two lines. Equal fetches at a time share."""
@@ -159,7 +190,8 @@ class Sources:
         elif not fetch.finished:
             found = failure("response-timeout", "go was still waiting for the answer when it ended")
         last = exchanges[-1] if exchanges else None
-        trail, _ = self.trail(Answer(url=fetch.url, status=last.status, location=last.location)) if last else ((), None)
+        trail, end = self.trail(Answer.of(last)) if last else ((), None)
+        found = found or (_misled(trail, end, parts) if end else None)
         place = split(mask_url(fetch.url))
         asked = f"{place.path}{'?' if place.query else ''}{place.query}"
         return Row(
@@ -205,9 +237,9 @@ class Sources:
 
     def _of_http2(self, url: str, parts: ModuleUrl, sendings: Sequence[Http2Exchange]) -> Row:
         first, last = sendings[0], sendings[-1]
-        trail, end = self.trail(Answer(url=url, status=last.status, location=last.location))
+        trail, end = self.trail(Answer.of(last))
         attempt = self._attempt(url, end.status, first.line)
-        found = None
+        found = _misled(trail, end, parts)
         if end.status is not None and end.status >= 400 and not _looks_elsewhere(end.status, parts, attempt):
             found = failure("status", str(end.status), end.status)
         return Row(
@@ -244,8 +276,8 @@ class Sources:
 
     def of_clear(self, flow: Flow, exchange: Exchange, parts: ModuleUrl) -> Row:
         """The row of a request seen in clear."""
-        trail, end = self.trail(Answer(url=exchange.url, status=exchange.status, location=exchange.location))
-        found = None
+        trail, end = self.trail(Answer.of(exchange))
+        found = _misled(trail, end, parts)
         if exchange.status is None:
             found = of_flow(flow, None) or failure("response-timeout", "the request was never answered")
         elif end.status is not None and end.status >= 400 and not _looks_elsewhere(end.status, parts, None):
@@ -279,6 +311,44 @@ class Sources:
                 break
             answer = following[-1]
         return tuple(urls), answer
+
+
+def _misled(trail: Sequence[str], end: Answer, parts: ModuleUrl | None) -> Failure | None:
+    """What is wrong with an answer whose status is not."""
+    if len(trail) >= MAX_REDIRECTS:
+        return failure("redirect-loop", f"stopped after {MAX_REDIRECTS} redirects")
+    if end.status == _OK and end.web_page and parts and parts.artifact in _LOADED | _OF_DATABASE:
+        return failure("web-page", "a web page came in place of what was asked for")
+    return None
+
+
+def _is_about(error: GoError, row: Row) -> bool:
+    """Whether an error of go tells of the content of this row's answer."""
+    if not row.answered or row.status != _OK or not row.parts:
+        return False
+    if error.kind in SHARED:  # the content broke off: the error quotes the URL
+        return error.url is not None and error.url == row.url and row.failure is None
+    if row.artifact not in _CONTENT.get(error.kind, ()):
+        return False
+    named = (error.module, error.version)
+    return named == (None, None) or named == (row.parts.module, row.parts.version)
+
+
+def _left(rows: list[Row]) -> list[Row]:
+    """Marks answers for which go asked the next entry all the same: after a bar it does so silently."""
+    after: dict[tuple[str | None, str | None, Artifact], Row] = {}
+    for number in reversed(range(len(rows))):
+        row = rows[number]
+        if row.artifact not in _FIXED or not row.attempt or not row.parts:
+            continue
+        key = (row.parts.module, row.parts.version, row.artifact)
+        later = after.get(key)
+        if later and later.attempt and later.attempt.number > row.attempt.number and row.status == _OK:
+            entry = later.attempt.entry.url if later.attempt.entry else "the next entry"
+            told = failure("not-used", f"go asked {entry} for it all the same: it could not use this answer")
+            rows[number] = replace(row, failure=row.failure or told)
+        after[key] = row
+    return rows
 
 
 def evidence_of_exchange(flow: Flow, exchange: Exchange) -> Evidence:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from trace_go.model.errors import WireError
 from trace_go.model.http import HttpRequestHead, HttpResponseHead
+from trace_go.wire.page import START_BYTES
 
 MAX_HEAD_BYTES = 64 * 1024  # ours: Node 16 KiB, nginx 32 KiB, go's server 1 MiB; a flow's head must stay small
 MAX_HEADER_LINES = 2_000  # Node's maxHeadersCount; Apache's LimitRequestFields is 100
@@ -98,6 +99,8 @@ class _Reader(Generic[_Head]):
         self._searched = 0  # bytes of the buffer known to hold no end of what is awaited
         self._left = 0  # bytes of the body or chunk still to come; the buffered ones included
         self._length = 0  # content bytes of this body so far
+        self.start = b""
+        """the first bytes of the latest body, at most START_BYTES and as far as they were not skipped"""
         self._trailer_bytes = 0
         self._closed = False
         self._error: WireError | None = None
@@ -232,6 +235,8 @@ class _Reader(Generic[_Head]):
     # What states share
 
     def _consume_body(self, size: int) -> None:
+        if len(self.start) == self._length < START_BYTES:
+            self.start += self._buffer[: min(size, START_BYTES - self._length)]
         self._drop(size)
         self._count(size)
 
@@ -243,7 +248,7 @@ class _Reader(Generic[_Head]):
     def _begin_body(self, headers: _Headers, *, unframed: int) -> None:
         """Chooses the framing (RFC 9112 §6.3); `unframed` is the length of a body without any."""
         coding = _coding(headers)
-        self._length = self._trailer_bytes = 0
+        self._length, self.start, self._trailer_bytes = 0, b"", 0
         if coding == "chunked":
             self._state = _Reader._read_chunk_size
             return

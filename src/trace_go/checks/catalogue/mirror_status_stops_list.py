@@ -27,7 +27,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from trace_go.checks.command import place, shell, target
-from trace_go.checks.framework import Meta, answer_text, count, finding, sentence
+from trace_go.checks.framework import Meta, answer_text, count, finding, redirected_by, sentence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Artifact, HandledBy, Request, Stage
 from trace_go.model.report import Case
@@ -56,7 +56,7 @@ def find(case: Case) -> Iterator[Finding]:
         first = requests[0]
         text = f"{status} {first.status_text}".rstrip()
         by = " (the interceptor in its place)" if first.handled_by is HandledBy.MITM else ""
-        sender = _redirected_by(first)
+        sender = redirected_by(first)
         sent = f", to which {sender} redirects," if sender else ""
         told = f"{host}{by}{sent} answered {text} for {first.module or first.url or 'a request'}."
         yield finding(
@@ -72,13 +72,7 @@ def find(case: Case) -> Iterator[Finding]:
 
 
 def _server(case: Case, request: Request) -> str:
-    return target(request) if _redirected_by(request) else place(case, request)
-
-
-def _redirected_by(request: Request) -> str | None:
-    """The mirror that sent go to the server that answered, where it is another."""
-    hop, asked = request.target, request.asked
-    return hop.host if hop and asked and asked.redirected and asked.host != hop.host else None
+    return target(request) if redirected_by(request) else place(case, request)
 
 
 def _remedy(request: Request, status: int, sender: str | None) -> Remedy:
