@@ -46,6 +46,7 @@ class Host:
     port: int = 443  # of https
     http2: bool = True
     ssh: str = ""  # no ssh, or one of SSH
+    password: str = ""  # `user:password` that the web server asks for
     rules: Mapping[str, str] = field(default_factory=dict)  # regular expression on the path: nginx directives
 
     @property

@@ -131,11 +131,16 @@ def _server(name: str, host: Host, ipv6: bool) -> str:
     rules = "".join(
         f'location ~ "{match}" {{ types {{}} {directives.rstrip(";")}; }}\n' for match, directives in host.rules.items()
     )
+    login = ""
+    if host.password:
+        (RUN / f"{name}.users").write_text(host.password.replace(":", ":{PLAIN}") + "\n")
+        login = f'auth_basic "lab"; auth_basic_user_file {RUN}/{name}.users;'
     git_core = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
     return f"""
     server {{
         server_name {name}; {listen}
         ssl_certificate {PKI}/{name}.pem; ssl_certificate_key {PKI}/{name}.key; ssl_protocols {host.tls};
+        {login}
         {rules}{ROLES[host.plays].replace("%GIT_CORE%", git_core)}
     }}"""
 

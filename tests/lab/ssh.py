@@ -35,7 +35,13 @@ def servers(scenario: Scenario) -> dict[str, list[str]]:
             user = f"{name}.other" if host.ssh == "denied" else "client"
             addresses = [f"ListenAddress {address}" for address in host.addresses(ipv6=scenario.ipv6)]
             config = [*addresses, f"HostKey {KEYS}/{name}", f"AuthorizedKeysFile {KEYS}/{user}.pub", "StrictModes no"]
-            config += ["PidFile none", "AcceptEnv GIT_PROTOCOL", f"ForceCommand {SHELL}"]
+            config += [
+                "PasswordAuthentication no",
+                "KbdInteractiveAuthentication no",
+                "PidFile none",
+                "AcceptEnv GIT_PROTOCOL",
+                f"ForceCommand {SHELL}",
+            ]
             (KEYS / f"{name}.conf").write_text("\n".join(config) + "\n")
             as_user = ["unshare", "--user", f"--map-user={USER}", f"--map-group={USER}"]
             commands[name] = [*as_user, shutil.which("sshd") or "sshd", "-D", "-e", "-f", f"{KEYS}/{name}.conf"]

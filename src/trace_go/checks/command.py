@@ -97,6 +97,10 @@ def setting(case: Case, name: str, value: str) -> str | None:
     return shell("export {}" if name in case.account.process_env else "go env -w {}", f"{name}={value}")
 
 
+def is_loopback(host: str) -> bool:
+    return ipaddress.ip_address(host).is_loopback if is_address(host) else host == "localhost"
+
+
 def is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

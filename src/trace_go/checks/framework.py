@@ -125,9 +125,9 @@ def answer_text(case: Case, requests: Iterable[Request]) -> str:
     return f"It wrote: “{_one_line(answer)}”." if answer else ""
 
 
-def said(text: str) -> str:
+def said(text: str, by: str = "go") -> str:
     """What go printed, as a sentence on one line."""
-    return f"go says “{_one_line(text).removeprefix('go: ')}”."
+    return f"{by} says “{_one_line(text).removeprefix('go: ')}”."
 
 
 def _one_line(text: str) -> str:

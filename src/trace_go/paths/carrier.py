@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from trace_go.model.flow import Flow
 from trace_go.model.ledger import Failure, Stage
-from trace_go.paths.failures import OUTCOMES, SHARED, UNSENT, of_flow
+from trace_go.paths.failures import OUTCOMES, SHARED, SSH_KINDS, UNSENT, of_flow
 from trace_go.paths.index import Index, is_extra, made_by
 from trace_go.paths.urls import endpoint, is_address, port_of, split
 
@@ -82,7 +82,7 @@ class Carriers:
         if unused:
             self._failed_used.add(unused[0].id)
             return Carried(flow=unused[0])
-        return self._carrying(wanted, place) if failed.kind in SHARED else Carried()
+        return self._carrying(wanted, place) if failed.kind in SHARED | SSH_KINDS else Carried()
 
     def _candidates(self, place: _Place) -> list[Flow]:
         """Flows to the host and port of a URL, by what they say of themselves or what DNS says of their address."""
@@ -117,15 +117,17 @@ class Carriers:
             # not the other program's, not a browser's where go's own is there
             own = [flow for by, flow in able if by == program] or [flow for by, flow in able if by is None]
             if program == "git" and not own:
-                own = self._over_ssh(place)
+                own = self._elsewhere(place)
             server = endpoint(remote or "")
             own = [flow for flow in own if (flow.server.ip, flow.server.port) == server] or own
             self._sorted[key] = _in_order(own) if program == "git" else sorted(own, key=lambda flow: -flow.bytes_down)
         return self._sorted[key]
 
-    def _over_ssh(self, place: _Place) -> list[Flow]:
-        """ssh connections to the host of an http(s) URL: git goes there where its configuration says so (insteadOf)."""
-        return [flow for flow in self.index.by_name.get(place[0], ()) if flow.protocol == "ssh" and _carries(flow)]
+    def _elsewhere(self, place: _Place) -> list[Flow]:
+        """git's connections to the host of a URL by ssh or in clear: it goes there where it is set so (insteadOf)."""
+        found = self.index.by_name.get(place[0], ())
+        in_clear = [flow for flow in found if flow.exchanges and not flow.tls and made_by(flow) == "git"]
+        return [flow for flow in (*(item for item in found if item.protocol == "ssh"), *in_clear) if _carries(flow)]
 
 
 def _in_order(flows: list[Flow]) -> list[Flow]:

@@ -36,6 +36,8 @@ STAGES: dict[str, Stage] = {
     "reset-in-handshake": Stage.TLS,
     "tls-alert": Stage.TLS,
     "not-tls": Stage.TLS,
+    "ssh-host-changed": Stage.TLS,
+    "ssh-host-unknown": Stage.TLS,
     "response-timeout": Stage.RESPONSE,
     "reset": Stage.RESPONSE,
     "eof": Stage.RESPONSE,
@@ -45,6 +47,7 @@ STAGES: dict[str, Stage] = {
     "redirect-loop": Stage.RESPONSE,
     "insecure-credentials": Stage.RESPONSE,
     "status": Stage.STATUS,
+    "ssh-denied": Stage.STATUS,
     "checksum-mismatch": Stage.CONTENT,
     "sumdb-mismatch": Stage.CONTENT,
     "web-page": Stage.CONTENT,
@@ -56,6 +59,8 @@ STAGES: dict[str, Stage] = {
     "not-used": Stage.CONTENT,
 } | dict.fromkeys(CERTIFICATE_KINDS, Stage.TLS)
 """failure kind → where it broke; kinds of gocmd.messages plus what only packets show"""
+
+SSH_KINDS = frozenset({"ssh-host-changed", "ssh-host-unknown", "ssh-denied"})
 
 OUTCOMES: dict[str, frozenset[Outcome]] = {
     "refused": frozenset({Outcome.REFUSED}),

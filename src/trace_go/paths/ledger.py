@@ -24,11 +24,12 @@ from trace_go.paths.failures import of_flow, of_lookup
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
 from trace_go.paths.index import Index, is_extra, of_go
 from trace_go.paths.rows import Row, Sources, evidence_of_exchange
-from trace_go.paths.urls import endpoint, host_of, split
+from trace_go.paths.urls import endpoint, host_of, split, without_userinfo
 from trace_go.wire.goproxy import maybe_module_url
 from trace_go.wire.secrets import mask_url
 
 _SUMDB = frozenset({Artifact.SUMDB_LATEST, Artifact.SUMDB_LOOKUP, Artifact.SUMDB_SUPPORTED, Artifact.SUMDB_TILE})
+_ASKS_WHO = 401
 _ORIGINS = frozenset({Artifact.GO_GET, Artifact.GIT})
 
 
@@ -72,26 +73,35 @@ class _Builder:
     def rows(self) -> tuple[Request, ...]:
         for row in self.sources.of_account():
             self._add(row)
-        told = len(self._requests)
-        self._clear_http({mask_url(item.url) for item in self.account.log.fetches})
+        logged = len(self._requests)
+        log = self.account.log
+        self._clear_http(
+            {mask_url(without_userinfo(item.url)) for item in log.fetches},
+            {_place(item.remote) for item in log.vcs if item.remote},
+        )
         self._connections()
         self._unresolved()
-        rest = sorted(self._requests[told:], key=lambda item: item.start_ns)
+        rest = sorted(self._requests[logged:], key=lambda item: item.start_ns)
         return tuple(
             item if item.id == number else structs.replace(item, id=number)
-            for number, item in enumerate([*self._requests[:told], *rest])
+            for number, item in enumerate([*self._requests[:logged], *rest])
         )
 
     # -- rows from packets ---------------------------------------------------------------------------------------------
 
-    def _clear_http(self, told: set[str]) -> None:
-        """Clear HTTP/1 requests on the wire that go's log does not hold."""
+    def _clear_http(self, told: set[str], repositories: set[str]) -> None:
+        """Clear HTTP/1 requests on the wire that go's log does not hold. told, repositories: what it holds."""
         for flow in self.clear:
-            for exchange in flow.exchanges:
+            last = {exchange.url: number for number, exchange in enumerate(flow.exchanges)}
+            for number, exchange in enumerate(flow.exchanges):
                 if mask_url(exchange.url) in told or self.sources.is_redirected(exchange.url, exchange.request_ns):
                     continue
+                if exchange.status == _ASKS_WHO and last[exchange.url] > number:
+                    continue  # asked again with credentials
                 parts = maybe_module_url(exchange.url, self.bases)
-                if parts and (of_go(flow) or self._mirror(host_of(exchange.url))):
+                if not parts or (parts.artifact is Artifact.GIT and _place(parts.base) in repositories):
+                    continue
+                if of_go(flow) or self._mirror(host_of(exchange.url)):
                     self._add(self.sources.of_clear(flow, exchange, parts))
 
     def _is_gos(self, flow: Flow) -> bool:
@@ -214,6 +224,10 @@ class _Builder:
 
     def _join(self, row: Row) -> _Joined:
         first = self._leg(row, row.url, last=not row.followed)
+        if row.artifact is Artifact.GIT and first.https and first.flow and first.flow.exchanges and not first.flow.tls:
+            asked = next((parts for item in first.flow.exchanges if (parts := maybe_module_url(item.url))), None)
+            row = replace(row, url=asked.base if asked else row.url)
+            first = replace(first, https=False)
         exchange = None
         if first.flow and row.flow is None:
             exchange = next((item for item in first.flow.exchanges if item.url == row.url), None)
@@ -322,6 +336,11 @@ class _Builder:
                 else:
                     proof.append(evidence.packet(judgement.packet, text, judgement.file))
         return tuple(dict.fromkeys(proof))
+
+
+def _place(url: str) -> str:
+    """Host and path of a repository: git may be set to ask for it by another scheme."""
+    return f"{host_of(url)}{split(url).path}"
 
 
 def _repository(row: Row) -> str | None:

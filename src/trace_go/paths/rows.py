@@ -21,7 +21,7 @@ from trace_go.model.go import Fetch, GoAccount, GoError, Http2Exchange, VcsComma
 from trace_go.model.http import Exchange
 from trace_go.model.ledger import Artifact, Failure, Stage
 from trace_go.paths.failures import ANSWERED, SHARED, failure, of_flow
-from trace_go.paths.urls import host_of, join, split
+from trace_go.paths.urls import host_of, join, split, without_userinfo
 from trace_go.wire.goproxy import ModuleUrl, maybe_module_url
 from trace_go.wire.secrets import mask_text, mask_url
 
@@ -33,7 +33,11 @@ MAX_REDIRECTS = 10
 _REPEATS_SINCE = (1, 24)
 _CLIENT_ERROR = re.compile(r'^(?:Get|Head) "(?P<url>[^"]*)": ')
 """url.Error: the URL that failed, after redirects the last one"""
-_GIT_SAYS = re.compile(r"^\s*(?:fatal|error|remote): .*", re.MULTILINE)
+_GIT_SAYS = re.compile(
+    r"^[\s@]*(?P<said>(?:fatal|error|remote): .*|WARNING: REMOTE HOST[^@\n]*|Host key verif.*|\S+: Permission den.*)",
+    re.MULTILINE,
+)
+"""the first line of git or ssh that tells something"""
 _LOADED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.INFO, Artifact.MOD, Artifact.ZIP, Artifact.TOOLCHAIN})
 _OF_DATABASE = frozenset({Artifact.SUMDB_LOOKUP, Artifact.SUMDB_TILE, Artifact.SUMDB_LATEST})
 _CONTENT = {
@@ -104,26 +108,34 @@ class Sources:
 
     def __init__(self, account: GoAccount, settings: GoSettings | None, flows: Iterable[Flow]) -> None:
         self.log, self.settings = account.log, settings
-        self.bases = tuple(entry.url for entry in settings.proxies if "://" in entry.url) if settings else ()
+        proxies = settings.proxies if settings else ()
+        self.bases = tuple(without_userinfo(entry.url) for entry in proxies if "://" in entry.url)
         self._http2: dict[str, list[Http2Exchange]] = defaultdict(list)
         self._answers: dict[str, list[Answer]] = defaultdict(list)
         self._named: dict[str, int] = {}
+        """target of a redirect in the HTTP/2 log → its line"""
+        self._named_in_clear: dict[str, int] = {}
+        """target of a redirect in clear HTTP → ns"""
         for item in self.log.http2:
             if item.url:  # empty where the log could not tell two requests apart
-                self._http2[item.url].append(item)
-            self._keep(Answer.of(item), item.line)
+                self._http2[without_userinfo(item.url)].append(item)
+            self._keep(Answer.of(item), self._named, item.line)
         for flow in flows:
             for exchange in flow.exchanges:
-                self._keep(Answer.of(exchange), exchange.request_ns)
+                self._keep(Answer.of(exchange), self._named_in_clear, exchange.request_ns)
 
-    def _keep(self, answer: Answer, at: int) -> None:
+    def _keep(self, answer: Answer, named: dict[str, int], at: int) -> None:
         self._answers[mask_url(answer.url)].append(answer)
         if answer.target:
-            self._named.setdefault(mask_url(answer.target), at)
+            named.setdefault(mask_url(answer.target), at)
 
-    def is_redirected(self, url: str, at: int) -> bool:
-        """Whether an earlier `Location` named this URL. at: line of the HTTP/2 log, or ns of a clear request."""
-        return self._named.get(mask_url(url), at) < at
+    def is_redirected(self, url: str, at_ns: int) -> bool:
+        """Whether an earlier `Location` named the URL of a clear request."""
+        return self._named_in_clear.get(mask_url(url), at_ns) < at_ns
+
+    def _is_redirected(self, url: str, line: int) -> bool:
+        """As is_redirected, for a request of the HTTP/2 log; a clear one leads there too, and nothing back to clear."""
+        return self._named.get(mask_url(url), line) < line or mask_url(url) in self._named_in_clear
 
     def of_account(self) -> list[Row]:
         """Rows of go's log, in the order in which go began them."""
@@ -164,7 +176,9 @@ class Sources:
             done[fetch.url] += 1
             rivals = max(0, bisect_left(starts[fetch.url], end) - done[fetch.url])
             found = [
-                item for item in self._http2.get(fetch.url, ()) if start <= item.line <= end and item.line not in taken
+                item
+                for item in self._http2.get(without_userinfo(fetch.url), ())
+                if start <= item.line <= end and item.line not in taken
             ]
             share = found[: -(-len(found) // (1 + rivals))]
             taken.update(item.line for item in share)
@@ -192,10 +206,11 @@ class Sources:
         last = exchanges[-1] if exchanges else None
         trail, end = self.trail(Answer.of(last)) if last else ((), None)
         found = found or (_misled(trail, end, parts) if end else None)
-        place = split(mask_url(fetch.url))
+        url = without_userinfo(fetch.url)
+        place = split(mask_url(url))
         asked = f"{place.path}{'?' if place.query else ''}{place.query}"
         return Row(
-            url=fetch.url,
+            url=url,
             artifact=parts.artifact if parts else Artifact.OTHER,
             parts=parts,
             status=last.status if last and answered and fetch.status is None else fetch.status,
@@ -203,7 +218,7 @@ class Sources:
             elapsed_s=fetch.elapsed_s,
             failure=found,
             redirects=trail,
-            followed=_followed(fetch.url, trail, found, failed_at),
+            followed=_followed(url, trail, found, failed_at),
             repeats=max(0, len(exchanges) - 1),
             evidence=(evidence.log(fetch.line, f"GET {asked} → {said}"),),
             attempt=attempt,
@@ -232,7 +247,7 @@ class Sources:
             left = [item for item in exchanges if item.line not in given]
             parts = maybe_module_url(url, self.bases)
             for sendings in _sendings(left, repeats) if parts else ():
-                if parts and not self.is_redirected(url, sendings[0].line):
+                if parts and not self._is_redirected(url, sendings[0].line):
                     yield self._of_http2(url, parts, sendings)
 
     def _of_http2(self, url: str, parts: ModuleUrl, sendings: Sequence[Http2Exchange]) -> Row:
@@ -327,7 +342,7 @@ def _is_about(error: GoError, row: Row) -> bool:
     if not row.answered or row.status != _OK or not row.parts:
         return False
     if error.kind in SHARED:  # the content broke off: the error quotes the URL
-        return error.url is not None and error.url == row.url and row.failure is None
+        return error.url is not None and without_userinfo(error.url) == row.url and row.failure is None
     if row.artifact not in _CONTENT.get(error.kind, ()):
         return False
     named = (error.module, error.version)
@@ -386,13 +401,14 @@ def _of_git(command: VcsCommand, errors: Sequence[GoError], order: int, orders: 
     """A git command of the `-x` log, which says nothing of its success; go's error quotes the command that failed."""
     remote = command.remote or ""
     error = next((item for item in errors if command.command in item.text), None)
-    found = None
-    if error and error.kind not in ("unknown-revision", "unrecognized-import"):
-        said = _GIT_SAYS.search(error.text)
-        found = failure(error.kind, mask_text(said[0].strip() if said else error.text), error.status)
     proof = [evidence.log(command.line, mask_text(command.command))]
+    found = None
     if error:
-        proof.append(evidence.log(error.line, mask_text(error.text)))
+        said = _GIT_SAYS.search(error.text)
+        text = mask_text(said["said"].strip() if said else error.text)
+        proof.append(evidence.log(error.line, f"git: {text}" if said else text))
+        if error.kind not in ("unknown-revision", "unrecognized-import"):
+            found = failure(error.kind, text, error.status)
     return Row(
         url=remote,
         artifact=Artifact.GIT,

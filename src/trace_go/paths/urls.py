@@ -1,5 +1,6 @@
 """Parts of URLs that logs and the wire name. Hostile ones have empty parts; nothing here raises."""
 
+import re
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import ip_address
@@ -9,6 +10,7 @@ REMEMBERED = 1024
 """answers kept per question: a capture of 60,000 connections goes to some dozens of hosts"""
 _PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418, "git+ssh": 22, "socks5": 1080, "socks5h": 1080}
 _NOTHING = urlsplit("")
+_USERINFO = re.compile(r"(?<=:)//[^/?#]*@")
 _MAX_PORT, _DIGITS = 65_535, 6
 
 
@@ -40,6 +42,11 @@ def port_of(url: str) -> int:
     with suppress(ValueError):
         return found.port or _PORTS.get(found.scheme, 0)
     return 0
+
+
+def without_userinfo(url: str) -> str:
+    """A URL as it is sent: user and password go into a header."""
+    return _USERINFO.sub("//", url, count=1)
 
 
 def join(base: str, location: str) -> str:

@@ -162,7 +162,8 @@ def _party(hop: Hop) -> str:
     address = f" [{clean(hop.ip, 60)}]" if hop.ip and hop.ip != name else ""
     known = hop.label and hop.role is not Role.INTERCEPTOR and name not in hop.label
     label = f", {clean(hop.label, 60)}" if known else ""
-    return f"{_ROLE.get(hop.role, hop.role.value)} {name}{address}{label}"
+    role = "host" if hop.role is Role.CDN and not hop.label else _ROLE.get(hop.role, hop.role.value)
+    return f"{role} {name}{address}{label}"
 
 
 def _stage(hop: Hop, requests: Sequence[Request]) -> str:

@@ -22,25 +22,25 @@ References
 
 from collections import defaultdict
 from collections.abc import Iterator
-from ipaddress import ip_address
 
-from trace_go.checks.command import is_address, setting, shell, target
+from trace_go.checks.command import is_loopback, setting, shell, target
 from trace_go.checks.framework import Meta, count, finding
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import Artifact, Request, Role
+from trace_go.model.ledger import Artifact, Request, Role, Stage
 from trace_go.model.report import Case
 
 META = Meta(group="go", severity=Severity.WARNING, audience=Audience.SECURITY, cause_rank=80)
+
+_SENT = (Stage.RESPONSE, Stage.STATUS, Stage.CONTENT)
 
 
 def find(case: Case) -> Iterator[Finding]:
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
-        plain = (request.url or "").lower().startswith("http://")
         hop = request.target
-        if plain and request.artifact not in (Artifact.OTHER, Artifact.GO_GET) and hop and not hop.own:
+        if _in_clear(request) and request.artifact not in (Artifact.OTHER, Artifact.GO_GET) and hop and not hop.own:
             host = target(request)
-            if hop.role in (Role.MIRROR, Role.CHECKSUM_DB) and not _is_loopback(host):
+            if hop.role in (Role.MIRROR, Role.CHECKSUM_DB) and not is_loopback(host):
                 groups[host].append(request)
     for host, requests in groups.items():
         yield finding(
@@ -56,6 +56,13 @@ def find(case: Case) -> Iterator[Finding]:
         )
 
 
+def _in_clear(request: Request) -> bool:
+    """Whether it was sent so: go keeps credentials back from http."""
+    found = request.failure
+    sent = found is None or (found.stage in _SENT and found.kind != "insecure-credentials")
+    return sent and (request.url or "").lower().startswith("http://")
+
+
 def _remedy(case: Case, host: str) -> Remedy:
     """The user's own list with https in it, where it is known and holds no credentials; else a look at the port."""
     now = case.account.go_env.get("GOPROXY", "")
@@ -64,7 +71,3 @@ def _remedy(case: Case, host: str) -> Remedy:
         return Remedy(text="Serve the mirror over https, and use that.", command=setting(case, "GOPROXY", secure))
     text = "Serve the mirror over https, and write https:// in GOPROXY; see whether it does so already."
     return Remedy(text=text, command=shell("curl -sSI {}", f"https://{f'[{host}]' if ':' in host else host}/"))
-
-
-def _is_loopback(host: str) -> bool:
-    return ip_address(host).is_loopback if is_address(host) else host == "localhost"
