@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from trace_go import __version__
 from trace_go.capture.files import open_capture
+from trace_go.checks.discovery import excuse
 from trace_go.checks.discovery import run as run_checks
 from trace_go.checks.verdict import verdict
 from trace_go.flows.engine import Engine
@@ -117,15 +118,19 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
         account=account,
         requests=requests,
         seeing=seeing(observed.files, traffic, account, requests, judgements),
+        known=hosts.covering(hop.host for request in requests for hop in request.hops if hop.host),
+        policy=options.config.policy,
     )
     found = run_checks(case)
-    shown = tuple(item for item in found if selected(item.id, options))
+    wanted = [item for item in found if selected(item.id, options)]
+    shown, excused = excuse(wanted, options.config.suppress)
     return Report(
         tool_version=__version__,
         case=case,
         findings=shown,
         suppressed=len(found) - len(shown),
         verdict=verdict(case, shown),
+        excused=excused,
     )
 
 

@@ -2,8 +2,9 @@
 
 Keys: title, require (go.mod lines), go_version (of go.mod), go_sum (lines), config (lines of trace-go.toml), prepare
 (a command that runs before the capture), command, go (the toolchain's minor release), needs (keys of servers.OPTIONAL),
-trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment),
-[generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
+trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment), [settings]
+(what `go env -w` wrote), [unused_settings] (the same in its usual place, while GOENV names another), [generated]
+(count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
 [truth.packets], [[truth.requests]]: the classes below.
 """
 
@@ -143,6 +144,8 @@ class Scenario:
     trust: Sequence[str] = ("public",)  # whose roots the client trusts: public, corp (pki.Authority.roots)
     limit_s: float | None = None  # the command is ended by SIGTERM after this time, as CI systems do
     env: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    unused_settings: Mapping[str, str] = field(default_factory=dict)
     extra: Sequence[Module] = ()
     gateway: Gateway
     adversary: Adversary

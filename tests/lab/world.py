@@ -236,6 +236,12 @@ class World:
             trust += (servers.MITM / "mitmproxy-ca-cert.pem").read_bytes()
         (tmp / "trust.pem").write_bytes(trust)
         (tmp / "home/.config/go/telemetry/mode").write_text("off")
+        for file, settings in (
+            (tmp / "goenv", scenario.settings),
+            (tmp / "home/.config/go/env", scenario.unused_settings),
+        ):
+            if settings:
+                file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
         explicit = scenario.gateway.proxy and not scenario.gateway.transparent
         proxies = ("HTTPS_PROXY", "HTTP_PROXY") if explicit else ()
         return {

@@ -23,6 +23,7 @@ FINE = {Outcome.OK, Outcome.IDLE, Outcome.OPEN, Outcome.PARTIAL}
 
 def test_every_kind_that_go_tells_has_its_stage() -> None:
     elsewhere = {"other", "bad-response", "unknown-revision", "unrecognized-import", "disabled-by-off"}
+    elsewhere |= {"invalid-setting", "invalid-url", "sumdb-off"}
     assert set(KINDS) - elsewhere <= set(STAGES)
 
 

@@ -28,7 +28,7 @@ from trace_go.capture.processes import Addresses
 from trace_go.capture.run import MAX_LINE_BYTES, MAX_LOG_BYTES
 from trace_go.capture.user import private_file, private_folder
 from trace_go.model.errors import CaptureError
-from trace_go.model.go import GoAccount
+from trace_go.model.go import GoAccount, SettingsFile
 from trace_go.model.probe import ProbeResult
 from trace_go.wire.secrets import mask_env, mask_text
 
@@ -212,6 +212,10 @@ def _facts(bundle: Bundle) -> dict[str, Any]:
         "go_env": {_clean(name): _clean(mask_env(name, value)) for name, value in account.go_env.items()},
         "go_env_changed": [_clean(name) for name in account.go_env_changed],
         "process_env": {_clean(name): _clean(value) for name, value in kept_environment(account.process_env).items()},
+        "settings_files": [
+            [item.role, _clean(item.path), {_clean(name): _clean(value) for name, value in item.values.items()}]
+            for item in account.settings_files
+        ],
         "notes": [_clean(mask_text(note)) for note in account.notes],
         "asked_x": bundle.asked_x,
         "asked_http2": bundle.asked_http2,
@@ -314,9 +318,15 @@ def _account(told: dict[str, Any], has_log: bool) -> GoAccount:
         go_env=_table(told["go_env"]),
         go_env_changed=_texts(told["go_env_changed"]),
         process_env=_table(told["process_env"]),
+        settings_files=tuple(map(_settings_file, _list(told.get("settings_files", [])))),
         log_text_kept=has_log,
         notes=_texts(told["notes"]),
     )
+
+
+def _settings_file(row: Any) -> SettingsFile:
+    role, path, values = _list(row)
+    return SettingsFile(role=_text(role), path=_text(path), values=_table(values))
 
 
 def _owner(row: Any) -> tuple[Addresses, str]:

@@ -101,6 +101,11 @@ def is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host).is_loopback if is_address(host) else host == "localhost"
 
 
+def unset(case: Case, name: str) -> str | None:
+    """The command that takes a setting of go back from where it is set."""
+    return shell("unset {}" if case.account.process_env.get(name) else "go env -u {}", name)
+
+
 def is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

@@ -6,13 +6,14 @@ metadata and `find(case)` its logic. Nothing else registers it.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
 from trace_go.checks import catalogue
 from trace_go.checks.framework import Meta
-from trace_go.model.finding import Finding
+from trace_go.gocmd.config import Suppression
+from trace_go.model.finding import Excused, Finding
 from trace_go.model.report import Case
 
 SECTIONS = ("What it means", "Why it matters", "How we know", "False positives", "What to do", "References")
@@ -52,3 +53,10 @@ def run(case: Case) -> tuple[Finding, ...]:
     return tuple(
         sorted(findings, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key))
     )
+
+
+def excuse(findings: Iterable[Finding], rules: Sequence[Suppression]) -> tuple[tuple[Finding, ...], tuple[Excused, ...]]:
+    """(findings that stand, those that the site suppresses with its reason)."""
+    reasons = {item: rule.reason for item in findings for rule in reversed(rules) if rule.covers(item.key)}
+    excused = tuple(Excused(finding=item, reason=reason) for item, reason in reasons.items())
+    return tuple(item for item in findings if item not in reasons), excused

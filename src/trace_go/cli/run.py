@@ -24,6 +24,7 @@ from trace_go.capture.bundle import (
 from trace_go.capture.live import Capture, best_capture
 from trace_go.capture.processes import SocketSampler
 from trace_go.capture.run import go_env, run
+from trace_go.capture.settings import settings_files
 from trace_go.capture.user import invoking_user, user_environment
 from trace_go.cli import common
 from trace_go.cli.logs import read_log, told_apart_at_once
@@ -82,6 +83,7 @@ def main(arguments: argparse.Namespace) -> int:
                 go_env={name: mask_env(name, value) for name, value in go.values.items()},
                 go_env_changed=go.changed,
                 process_env=kept_environment(environment),
+                settings_files=settings_files(environment, go.values, invoking_user()),
                 log=_masked(log),
                 log_text_kept=bool(arguments.write and is_bundle(arguments.write)),
                 notes=tuple(notes),

@@ -19,6 +19,8 @@ DEFAULT_GOPROXY = "https://proxy.golang.org,direct"
 DEFAULT_GOSUMDB = "sum.golang.org"
 _CHINA_SUMDB = "sum.golang.google.cn"
 """alias of sum.golang.org that go knows (modfetch/sumdb.go, dbDial)"""
+_VERIFIER = re.compile(r"[^+\s]+\+[0-9a-fA-F]{8}\+[A-Za-z0-9+/]+={0,2}")
+"""`name+hash+key` of golang.org/x/mod/sumdb/note"""
 _AFTER = {",": "not-found", "|": "any"}
 _MAX_GLOBS = 512
 """compiled patterns kept: more than any GOPRIVATE list has"""
@@ -107,7 +109,7 @@ def _entry_problem(url: str) -> str | None:
 
 
 def _checksum_database(value: str) -> tuple[str | None, str | None, str | None]:
-    """(name, explicit URL, problem) as dbDial of modfetch/sumdb.go; the key's signature bytes are not checked."""
+    """(name, explicit URL, problem) as dbDial of modfetch/sumdb.go, but for the hash of the key."""
     if value == "off":
         return None, None, None
     fields = [DEFAULT_GOSUMDB, f"https://{_CHINA_SUMDB}"] if value == _CHINA_SUMDB else value.split()
@@ -115,8 +117,8 @@ def _checksum_database(value: str) -> tuple[str | None, str | None, str | None]:
         return None, None, "missing GOSUMDB"
     if len(fields) > 2:
         return None, None, "invalid GOSUMDB: too many fields"
-    name, plus, _ = fields[0].partition("+")
-    if not name or (not plus and name != DEFAULT_GOSUMDB):
+    name = fields[0].partition("+")[0]
+    if fields[0] != DEFAULT_GOSUMDB and not _VERIFIER.fullmatch(fields[0]):
         return None, None, "invalid GOSUMDB: malformed verifier id"
     return name, fields[1] if len(fields) == 2 else None, None
 
@@ -128,7 +130,7 @@ def match_globs(globs: str, target: str) -> bool:
         glob = text.removesuffix("/")
         count = glob.count("/") + 1
         if glob and count <= len(elements):
-            pattern = _glob_pattern(glob)
+            pattern = glob_pattern(glob)
             if pattern and pattern.fullmatch("/".join(elements[:count])):
                 return True
     return False
@@ -139,7 +141,7 @@ _GLOB_RANGE = re.compile(r"(?P<low>\\.|[^\\\]-])(?:-(?P<high>\\.|[^\\\]-]))?", r
 
 
 @lru_cache(maxsize=_MAX_GLOBS)
-def _glob_pattern(glob: str) -> re.Pattern[str] | None:
+def glob_pattern(glob: str) -> re.Pattern[str] | None:
     """path.Match as a regular expression, without backtracking over stars; None for a malformed pattern."""
     chunks, position = [""], 0
     while position < len(glob):
@@ -248,6 +250,10 @@ def _maybe_address(text: str) -> _Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+_NOT_IN_URL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_IN_HOST = re.compile(r"[ \\^`{|}]")
+
+
 def _maybe_split(url: str) -> SplitResult | None:
     """urlsplit where Go's url.Parse would not fail."""
     try:
@@ -255,4 +261,5 @@ def _maybe_split(url: str) -> SplitResult | None:
         _ = parts.port  # raises when it is no number
     except ValueError:
         return None
-    return None if re.search(r"%(?![0-9A-Fa-f]{2})", parts.netloc + parts.path) else parts
+    wrong = _NOT_IN_URL.search(url) or _NOT_IN_HOST.search(parts.netloc.rpartition("@")[2])
+    return None if wrong or re.search(r"%(?![0-9A-Fa-f]{2})", parts.netloc + parts.path) else parts

@@ -16,6 +16,10 @@ class HostBook:
     def __init__(self, hosts: Iterable[KnownHost]) -> None:
         self._hosts = {host.name.lower(): host for host in hosts}
 
+    def covering(self, names: Iterable[str]) -> dict[str, KnownHost]:
+        """Every known host, and each of `names` of which something is known."""
+        return {**self._hosts, **{name: known for name in names if (known := self.lookup(name))}}
+
     def lookup(self, name: str) -> KnownHost | None:
         """By host name or address, without port: the name itself, else the longest `*.` pattern above it."""
         key = name.lower().rstrip(".")

@@ -25,7 +25,7 @@ MAX_ERROR_CHARS = 4_096
 """ours: a URL, a module, and 648 characters of the server's answer"""
 
 _TOOLS = "git|hg|svn|fossil|bzr"
-_GET = re.compile(r"# get (?P<url>[a-z][a-z0-9+.-]*://\S*?)(?:: (?P<end>.+))?")
+_GET = re.compile(r"# get (?P<url>[a-z][a-z0-9+.-]*:/\S*?)(?:: (?P<end>.+))?")
 _ANSWER = re.compile(r"(?P<status>\d{3})(?: (?P<reason>.*?))? \((?P<elapsed>\d+\.\d{3})s\)")
 _WORK_DIR = re.compile(r"(?:mkdir -p|#) (?P<directory>\S.*?) (?:#|for) (?:git\d*|vcs\d+\.\w+) (?P<remote>\S+)")
 _LOCK = re.compile(r"# lock \S.*[/\\][0-9a-f]{64}\.lock")

@@ -10,6 +10,10 @@ from http import HTTPStatus
 from trace_go.model.go import GoError
 
 _TABLE: tuple[tuple[str, str], ...] = (
+    ("invalid-setting", r"invalid (?:file:// )?proxy URL|GOPROXY list is not the empty string|invalid GOTOOLCHAIN"),
+    ("invalid-setting", r"(?:invalid|missing) GOSUMDB|invalid sumdb name|parsing \$GOFLAGS|\(from \$GOFLAGS\)"),
+    ("invalid-url", r"(?:^|: )parse \"|no Host in request URL"),
+    ("sumdb-off", r"checksum database disabled by GOSUMDB=off"),
     ("disabled-by-off", r"module lookup disabled by GOPROXY=off"),
     ("insecure-credentials", r"refusing to pass credentials to insecure URL|^insecure credentials$"),
     ("insecure-redirect", r"redirected from secure URL \S+ to insecure URL"),

@@ -55,6 +55,13 @@ class Finding(Struct, frozen=True, kw_only=True, gc=False):
         return f"{self.id}:{self.subject}"
 
 
+class Excused(Struct, frozen=True, kw_only=True, gc=False):
+    """A finding that the site suppresses, and why."""
+
+    finding: Finding
+    reason: str
+
+
 class VerdictStatus(StrEnum):
     OK = "ok"
     DEGRADED = "degraded"

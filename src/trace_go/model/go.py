@@ -71,6 +71,16 @@ class GoLog(Struct, frozen=True, kw_only=True, gc=False):
     lines: int = 0
 
 
+class SettingsFile(Struct, frozen=True, kw_only=True, gc=False):
+    """One of the files whose lines `NAME=value` go takes where the environment has nothing (cmd/go/internal/cfg)."""
+
+    role: str
+    """`user`: that of `go env -w`; `unused`: its usual place, while GOENV names another; `toolchain`: GOROOT/go.env"""
+    path: str
+    values: dict[str, str]
+    """secrets masked"""
+
+
 class GoAccount(Struct, frozen=True, kw_only=True, gc=False):
     """Everything the command and its environment told us; empty fields when they did not."""
 
@@ -83,6 +93,8 @@ class GoAccount(Struct, frozen=True, kw_only=True, gc=False):
     go_env_changed: tuple[str, ...] = ()
     process_env: dict[str, str] = field(default_factory=dict)
     """the proxy, trust and GO* variables of the command's environment, secrets masked"""
+    settings_files: tuple[SettingsFile, ...] = ()
+    """those that exist"""
     log: GoLog = GoLog()
     log_text_kept: bool = False
     notes: tuple[str, ...] = ()

@@ -1,14 +1,15 @@
 """The result of one analysis: what `pipeline.analyse` returns, checks read and reporters draw. Picklable."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from trace_go.model.chain import Judgement
 from trace_go.model.dns import Lookup
 from trace_go.model.evidence import Visibility
-from trace_go.model.finding import Finding, Verdict
+from trace_go.model.finding import Excused, Finding, Verdict
 from trace_go.model.flow import Flow
-from trace_go.model.go import GoAccount
+from trace_go.model.go import GoAccount, KnownHost
 from trace_go.model.ledger import Request
+from trace_go.model.policy import Policy
 
 
 class CaptureFile(Struct, frozen=True, kw_only=True, gc=False):
@@ -64,6 +65,9 @@ class Case(Struct, frozen=True, kw_only=True, gc=False):
     requests: tuple[Request, ...]
     """indexed by Request.id"""
     seeing: tuple[Seeing, ...]
+    known: dict[str, KnownHost] = field(default_factory=dict)
+    """by host name, `*.example.com` among them; every host of the requests of which something is known has its own"""
+    policy: Policy = Policy()
 
 
 class Report(Struct, frozen=True, kw_only=True, gc=False):
@@ -72,5 +76,7 @@ class Report(Struct, frozen=True, kw_only=True, gc=False):
     findings: tuple[Finding, ...]
     """selected ones, worst first"""
     suppressed: int
-    """findings that --ignore or the configuration hid"""
+    """findings that --select, --ignore or the configuration hid"""
     verdict: Verdict
+    excused: tuple[Excused, ...] = ()
+    """those of the suppressed findings that the configuration hid"""

@@ -146,6 +146,7 @@ class Sources:
             for number, (fetch, attempt) in enumerate(
                 zip(self.log.fetches, tries or (None,) * len(self.log.fetches), strict=True)
             )
+            if host_of(fetch.url)  # without a host nothing was asked
         ]
         rows += self._vcs()
         rows += self._unlogged({exchange.line for exchanges in given for exchange in exchanges})

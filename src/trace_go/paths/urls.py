@@ -16,7 +16,7 @@ _MAX_PORT, _DIGITS = 65_535, 6
 
 def split(url: str) -> SplitResult:
     """Also of git's scp form `git@host:path`, which is ssh."""
-    if "://" not in url and "@" in url and ":" in url:
+    if "://" not in url and 0 < url.find("@") < url.find(":"):
         host, _, path = url.split("@", 1)[1].partition(":")
         return SplitResult(scheme="ssh", netloc=host, path=f"/{path.lstrip('/')}", query="", fragment="")
     try:

@@ -288,6 +288,16 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     version: str
 
 
+class Suppression(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that the site's configuration hides."""
+
+    key: str
+    id: str
+    severity: str
+    title: str
+    reason: str
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     schema: str
     tool: Tool
@@ -300,6 +310,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     hop_graph: list[Edge]
     findings: list[Finding]
     suppressed: int
+    suppressions: list[Suppression]
     verdict: Verdict
 
 
@@ -327,6 +338,16 @@ def of_report(item: report.Report) -> Report:
         ],
         findings=[_finding(x) for x in item.findings],
         suppressed=item.suppressed,
+        suppressions=[
+            Suppression(
+                key=x.finding.key,
+                id=x.finding.id,
+                severity=x.finding.severity,
+                title=x.finding.title,
+                reason=x.reason,
+            )
+            for x in item.excused
+        ],
         verdict=Verdict(
             status=item.verdict.status,
             summary=item.verdict.summary,
