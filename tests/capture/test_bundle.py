@@ -18,7 +18,7 @@ from trace_go.capture.bundle import Bundle, capture_path, is_bundle, kept_enviro
 from trace_go.capture.live import CaptureStats
 from trace_go.capture.probe import ProbeResult
 from trace_go.model.errors import CaptureError
-from trace_go.model.go import GoAccount
+from trace_go.model.go import GoAccount, SettingsFile
 
 PACKETS = b"\x0a\x0d\x0d\x0a and so on" * 1000
 LOG = b"# get https://me:secret@goproxy.example/x\r\n\xff\xfe no newline"
@@ -37,6 +37,9 @@ def bundle(tmp_path: Path) -> Bundle:
         go_env={"GOPROXY": "https://u:secret@goproxy.example,direct", "GOFLAGS": ""},
         go_env_changed=("GOPROXY",),
         process_env={"HTTPS_PROXY": "http://u:secret@proxy.example:3128", "AWS_SECRET_ACCESS_KEY": "secret"},
+        settings_files=(
+            SettingsFile(role="user", path="/home/me/env", values={"GOPROXY": "https://u:xxxxx@goproxy.example"}),
+        ),
         notes=("a note",),
     )
     probe = ProbeResult(
@@ -85,6 +88,7 @@ def test_what_is_kept_comes_back(tmp_path: Path, bundle: Bundle, name: str) -> N
         go_env={"GOPROXY": "https://u:xxxxx@goproxy.example,direct", "GOFLAGS": ""},
         go_env_changed=("GOPROXY",),
         process_env={"HTTPS_PROXY": "http://u:xxxxx@proxy.example:3128"},
+        settings_files=bundle.account.settings_files,
         log_text_kept=True,
         notes=("a note",),
     )
