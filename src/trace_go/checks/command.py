@@ -2,6 +2,7 @@
 
 import ipaddress
 import shlex
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from trace_go.model.ledger import Request, Role
@@ -99,6 +100,13 @@ def setting(case: Case, name: str, value: str) -> str | None:
 
 def is_loopback(host: str) -> bool:
     return ipaddress.ip_address(host).is_loopback if is_address(host) else host == "localhost"
+
+
+def settings_command(case: Case, values: Mapping[str, str]) -> str | None:
+    """The command that sets variables of go, each where it is set now."""
+    commands = [setting(case, name, value) for name, value in values.items()]
+    known = [command for command in commands if command]
+    return " && ".join(known) if len(known) == len(commands) else None
 
 
 def unset(case: Case, name: str) -> str | None:

@@ -67,7 +67,8 @@ def went_direct(case: Case) -> set[str]:
     return {
         item.module
         for item in case.requests
-        if item.module and item.artifact in (Artifact.GIT, Artifact.GO_GET) and not item.failure
+        if item.module and not item.failure
+        if item.artifact is Artifact.GIT or (item.artifact is Artifact.GO_GET and (item.status or 0) < 400)
     }
 
 

@@ -1,11 +1,11 @@
 """The verdict: what stopped the command, or what endangers it, in one sentence with the fix."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from trace_go.checks.command import target
 from trace_go.checks.framework import count, said
 from trace_go.model.evidence import Visibility
-from trace_go.model.finding import Audience, Finding, Severity, Verdict, VerdictStatus
+from trace_go.model.finding import Audience, Finding, Remedy, Severity, Verdict, VerdictStatus
 from trace_go.model.ledger import Artifact, HandledBy, Request
 from trace_go.model.report import Case
 
@@ -20,8 +20,28 @@ def verdict(case: Case, findings: Sequence[Finding]) -> Verdict:
     if status is VerdictStatus.OK:
         return Verdict(status=status, summary=_healthy(case), causes=(), fix=())
     causes = sorted(serious, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key))
-    fixes = tuple(dict.fromkeys(item.remedy for item in causes))[:MAX_FIXES]
-    return Verdict(status=status, summary=_summary(case, causes), causes=tuple(item.key for item in causes), fix=fixes)
+    return Verdict(
+        status=status,
+        summary=_summary(case, causes),
+        causes=tuple(item.key for item in causes),
+        fix=tuple(_fixes(causes))[:MAX_FIXES],
+    )
+
+
+def _fixes(causes: Sequence[Finding]) -> Iterator[Remedy]:
+    """The remedies of causes, first things first: no command twice, and none for what an earlier fix puts right."""
+    commands: set[str] = set()
+    texts: set[str] = set()
+    explained: set[int] = set()
+    for item in causes:
+        remedy = item.remedy
+        again = remedy.command in commands if remedy.command else remedy.text in texts
+        settled = bool(item.requests) and explained.issuperset(item.requests)
+        if not again and not settled:
+            yield remedy
+        commands.add(remedy.command or "")
+        texts.add(remedy.text)
+        explained.update(item.requests if item.severity is Severity.ERROR else ())
 
 
 def _status(case: Case, serious: Sequence[Finding]) -> VerdictStatus:

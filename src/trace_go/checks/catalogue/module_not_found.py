@@ -1,7 +1,8 @@
 """A module or version was found nowhere.
 
 What it means
-    Every place that go may ask said 404 or 410, or the origin's repository has no such module or version.
+    Every place that go may ask said 404 or 410, or the origin's repository has no such module or version. (Where
+    GOPROXY keeps go from asking the origin, list-ends-without-direct says so instead.)
 
 Why it matters
     The path worked: the request was wrong, or the place that has the module is not in the list.
@@ -20,54 +21,35 @@ References
     https://go.dev/ref/mod#goproxy-protocol, cmd/go/internal/modfetch/proxy.go.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from trace_go.checks.command import shell, target
 from trace_go.checks.framework import Meta, finding, said, some
+from trace_go.checks.missing import missing
 from trace_go.model import evidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.go import GoError
-from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
 META = Meta(group="go", severity=Severity.ERROR, audience=Audience.DEVELOPER, cause_rank=70)
 
-_KINDS = ("unknown-revision", "unrecognized-import", "disabled-by-off")
-_NOT_FOUND = (404, 410)
-
 
 def find(case: Case) -> Iterator[Finding]:
-    errors: dict[str, GoError] = {}
-    for error in case.account.log.errors:
-        if error.module and (error.kind in _KINDS or (error.kind == "status" and error.status in _NOT_FOUND)):
-            errors.setdefault(_name(error.module, error.version), error)
-    missing: dict[str, list[Request]] = defaultdict(list)
-    for request in case.requests:
-        # Where the plan of GOPROXY is not known, a 404 may have been followed by another entry.
-        if request.module and request.failure and request.status in _NOT_FOUND and request.next_entry:
-            missing[_name(request.module, request.version)].append(request)
-    for name in dict.fromkeys([*errors, *missing]):
-        told, requests = errors.get(name), missing.get(name, [])
-        module = name.partition("@")[0]
-        off = told is not None and told.kind == "disabled-by-off"
-        detail = said(told.text) if told else f"Asked: {some(target(item) for item in requests)}."
+    for item in missing(case):
+        if item.cut_short:
+            continue
+        asked = some(target(request) for request in item.requests)
         yield finding(
             case,
             "module-not-found",
             META,
-            title=f"{name} may not be looked up: GOPROXY=off" if off else f"{name} was found nowhere that go may ask",
-            detail=detail,
+            title=f"{item.name} was found nowhere that go may ask",
+            detail=said(item.told.text) if item.told else f"Asked: {asked}.",
             remedy=Remedy(
                 text="Check spelling and version; if the module is private, name it in GOPRIVATE.",
-                command=shell("go list -m -versions {}", module),
+                command=shell("go list -m -versions {}", item.module),
             ),
-            subject=name,
-            requests=requests or [item for item in case.requests if item.module == module],
-            evidence=[evidence.log(told.line, told.text)] if told else [],
+            subject=item.name,
+            requests=item.requests,
+            evidence=[evidence.log(item.told.line, item.told.text)] if item.told else [],
             severity=Severity.ERROR,
         )
-
-
-def _name(module: str, version: str | None) -> str:
-    return f"{module}@{version}" if version else module

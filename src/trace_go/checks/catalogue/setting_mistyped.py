@@ -31,7 +31,7 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import setting, shell, target, unset
 from trace_go.checks.framework import Meta, finding, said, some
-from trace_go.gocmd.environment import settings
+from trace_go.gocmd.environment import match_globs, settings
 from trace_go.gocmd.layers import in_effect
 from trace_go.gocmd.spelling import meaningless, meant_goproxy, meant_patterns
 from trace_go.model import evidence
@@ -118,20 +118,27 @@ def _matches_nothing(case: Case, name: str) -> Iterator[Finding]:
     found_in = in_effect(case.account, name)
     wrong = meaningless(found_in.value) if found_in and found_in.role != "default" else ()
     if found_in and wrong:
+        meant = meant_patterns(found_in.value)
+        missed = [
+            item
+            for item in case.requests
+            if item.module and match_globs(meant, item.module) and not match_globs(found_in.value, item.module)
+        ]
         yield finding(
             case,
             "setting-mistyped",
             META,
             title=f"{name} holds {some(f'“{text}”' for text in wrong)}, which matches no module",
             detail="go compares each entry, as it stands between commas, with module paths: without scheme, port and "
-            "blanks.",
+            "blanks." + (f" So it did not cover {some(item.module or '' for item in missed)}." if missed else ""),
             remedy=Remedy(
                 text=f"Correct the entries of {name}, and see that each is meant.",
-                command=setting(case, name, meant_patterns(found_in.value)),
+                command=setting(case, name, meant),
             ),
             subject=name,
+            requests=missed,
             evidence=[evidence.env(found_in.text)],
-            severity=Severity.WARNING,
+            severity=Severity.ERROR if any(item.failure for item in missed) else Severity.WARNING,
         )
 
 

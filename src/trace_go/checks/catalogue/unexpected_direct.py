@@ -14,7 +14,8 @@ How we know
 
 False positives
     A private or new module that the mirror does not carry answers 404 and is meant to fall through: that is a note.
-    Modules that GOPRIVATE or GONOPROXY names go direct by configuration and are not reported.
+    Modules that GOPRIVATE or GONOPROXY names go direct by configuration and are not reported; of private ones that a
+    public mirror was asked for private-module-leak tells.
 
 What to do
     If the module is private, name it in GOPRIVATE: then neither the mirror nor the public checksum database is asked
@@ -29,6 +30,8 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import setting, target
 from trace_go.checks.framework import Meta, count, finding, is_below, some, went_direct
+from trace_go.checks.missing import SUMDB
+from trace_go.checks.privacy import learned, private_modules, with_patterns
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Request, Role
 from trace_go.model.report import Case
@@ -41,12 +44,14 @@ MAX_MODULES = 5
 
 
 def find(case: Case) -> Iterator[Finding]:
-    origins = went_direct(case)
+    origins, private = went_direct(case), private_modules(case)
     groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for request in case.requests:
-        asked_mirror = request.target and request.target.role is Role.MIRROR and request.module
+        asked_mirror = request.target and request.target.role is Role.MIRROR and request.artifact not in SUMDB
         turned_away = request.failure or request.status in _NOT_FOUND
-        if asked_mirror and turned_away and is_below(request.module or "", origins):
+        if request.module and asked_mirror and turned_away and is_below(request.module, origins):
+            if request.module in private and learned(case, request):
+                continue  # private-module-leak tells more
             kind = request.failure.kind if request.failure else "not-found"
             groups[target(request), kind].append(request)
     for (host, kind), requests in groups.items():
@@ -70,8 +75,7 @@ _OUTAGE = Remedy(text="Ask the mirror's operator why it failed; with a comma in 
 
 
 def _private(case: Case, modules: list[str]) -> Remedy:
-    named = [item for item in case.account.go_env.get("GOPRIVATE", "").split(",") if item]
     return Remedy(
         text="If these modules are private, name them in GOPRIVATE; if not, ask the mirror's operator for them.",
-        command=setting(case, "GOPRIVATE", ",".join([*named, *modules[:MAX_MODULES]])),
+        command=setting(case, "GOPRIVATE", with_patterns(case, "GOPRIVATE", modules[:MAX_MODULES])),
     )
