@@ -4,6 +4,7 @@ captures/checks/ID/case.toml names the runs: `fires`, its sibling `silent` where
 `regression`, a case that a hasty check gets wrong. Each becomes a bundle.
 """
 
+import shlex
 import sys
 import tempfile
 import tomllib
@@ -33,7 +34,7 @@ def main(names: list[str]) -> int:
 
 def make(target: Path, run: dict[str, Any], scratch: Path) -> str:
     """Run a scenario traced and keep its bundle; returns what is wrong with it, or nothing."""
-    bundle, change, words = scratch / "run" / "run.zip", run.get("change", ""), [*TRACED, *run["command"].split()]
+    bundle, change, words = scratch / "run" / "run.zip", run.get("change", ""), [*TRACED, *shlex.split(run["command"])]
     done = runs.run(run["scenario"], bundle.parent, words, change=change, go=small_go(scratch))
     if not bundle.exists():
         return f"ended with {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"

@@ -5,39 +5,15 @@ from collections.abc import Sequence
 import pytest
 from msgspec.structs import replace
 
+from checks.cases import KNOWN, PUBLIC, case
 from checks.conftest import Run, checks_of, kinds
 from paths.made import Log, Net, account, ledger
 from trace_go.checks.catalogue.private_module_leak import find
 from trace_go.checks.privacy import patterns_for, private_modules, wide
-from trace_go.gocmd.hosts import load_hosts
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Finding, Severity
 from trace_go.model.policy import Policy
 from trace_go.model.report import Case
-
-PUBLIC = "https://proxy.golang.org"
-KNOWN = dict(load_hosts().hosts)
-
-
-def case(*urls: str, status: int = 404, policy: Policy | None = None, **env: str) -> Case:
-    net, log = Net(), Log()
-    net.flow()
-    for url in urls:
-        log.get(url, status, sent=[status])
-    env = {"GOPROXY": f"{PUBLIC},direct", **env}
-    requests = ledger(net, log, **env)
-    told = account(log, go_env=env, process_env=env)
-    return Case(
-        files=(),
-        flows=net.traffic.flows,
-        lookups=(),
-        judgements=(),
-        account=told,
-        requests=requests,
-        seeing=(),
-        known=KNOWN,
-        policy=policy or Policy(),
-    )
 
 
 def leaks(found: Case) -> Sequence[Finding]:

@@ -2,9 +2,9 @@
 
 Keys: title, require (go.mod lines), go_version (of go.mod), go_sum (lines), config (lines of trace-go.toml), prepare
 (a command that runs before the capture), command, go (the toolchain's minor release), needs (keys of servers.OPTIONAL),
-trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment), [settings]
-(what `go env -w` wrote), [unused_settings] (the same in its usual place, while GOENV names another), [generated]
-(count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
+trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment),
+[settings] (what `go env -w` wrote), [unused_settings] (the same in its usual place, while GOENV names another),
+[generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
 [truth.packets], [[truth.requests]]: the classes below.
 """
 

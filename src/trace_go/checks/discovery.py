@@ -55,7 +55,9 @@ def run(case: Case) -> tuple[Finding, ...]:
     )
 
 
-def excuse(findings: Iterable[Finding], rules: Sequence[Suppression]) -> tuple[tuple[Finding, ...], tuple[Excused, ...]]:
+def excuse(
+    findings: Iterable[Finding], rules: Sequence[Suppression]
+) -> tuple[tuple[Finding, ...], tuple[Excused, ...]]:
     """(findings that stand, those that the site suppresses with its reason)."""
     reasons = {item: rule.reason for item in findings for rule in reversed(rules) if rule.covers(item.key)}
     excused = tuple(Excused(finding=item, reason=reason) for item, reason in reasons.items())

@@ -56,7 +56,8 @@ def _named(case: Case, module: str) -> Reason | None:
         )
     for name in _VARIABLES:
         setting = in_effect(case.account, name)
-        if setting and match_globs(",".join(narrow(setting.value, case.known)), module):
+        named = setting and match_globs(",".join(narrow(setting.value, case.known)), module)
+        if setting and named and not is_published(case, module):
             return Reason(
                 kind=name,
                 text=f"named in {name}",
@@ -64,6 +65,14 @@ def _named(case: Case, module: str) -> Reason | None:
                 evidence=(evidence.env(setting.text),),
             )
     return None
+
+
+def is_published(case: Case, module: str) -> bool:
+    """Whether a public mirror has a module."""
+    return any(
+        item.module == module and item.status == 200 and item.artifact not in SUMDB and learned(case, item)
+        for item in case.requests
+    )
 
 
 def _resolved(case: Case, module: str) -> Reason | None:
