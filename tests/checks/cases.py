@@ -6,7 +6,7 @@ from trace_go.model.policy import Policy
 from trace_go.model.report import Case
 
 PUBLIC = "https://proxy.golang.org"
-KNOWN = dict(load_hosts().hosts)
+KNOWN = load_hosts().covering(())
 
 
 def case(*urls: str, status: int = 404, policy: Policy | None = None, **env: str) -> Case:
