@@ -1,13 +1,11 @@
 """What checks are written with: their metadata, their findings, and the few questions and phrases that they share."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from msgspec import Struct
 
 from trace_go.checks import proof
-from trace_go.checks.command import target
-from trace_go.model.chain import Judgement
 from trace_go.model.evidence import Confidence, Evidence, EvidenceKind
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role
@@ -32,22 +30,6 @@ def failed(case: Case, *kinds: str) -> dict[str, list[Request]]:
         if request.failure and request.failure.kind in kinds:
             groups[where(request)].append(request)
     return groups
-
-
-def refused(case: Case, *kinds: str) -> Iterator[tuple[str, list[Request], Judgement | None, str]]:
-    """Certificates that go refused for one of these reasons: host, requests, the judged chain, why.
-
-    An interceptor's certificates are left out: interceptor-in-path tells more.
-    """
-    faulty: dict[str, Judgement] = {}
-    for judgement in case.judgements:
-        if not judgement.trusted:
-            faulty.setdefault(judgement.name, judgement)
-    for host, requests in failed(case, *kinds).items():
-        rest = [item for item in requests if not any(hop.role is Role.INTERCEPTOR for hop in item.hops)]
-        if rest:
-            found = faulty.get(target(rest[0]))
-            yield host, rest, found, sentence(found.detail) if found else reason(rest[0])
 
 
 def where(request: Request) -> str:

@@ -18,7 +18,7 @@ from trace_go.model.finding import Severity
 from trace_go.model.report import Report
 from trace_go.pipeline import Options, Progress
 from trace_go.report.escape import clean
-from trace_go.trust.store import choose, file_store
+from trace_go.trust.store import choose, file_store, kept_store
 
 CONFIG_NAME = "trace-go.toml"
 MAX_CONFIG_BYTES = 32 << 10
@@ -54,7 +54,7 @@ def options(
     site = site or config(config_file(arguments.config))
     kept = trust if arguments.trust == "system" else None
     return Options(
-        store=file_store(kept, "system") if kept else choose(arguments.trust, environment),
+        store=kept_store(kept, "system") if kept else choose(arguments.trust, environment),
         config=site,
         public_store=file_store(Path(site.public_roots)) if site.public_roots else None,
         select=tuple(arguments.select),

@@ -122,8 +122,8 @@ def invalid(certificate: X509, below: Path, at_ns: int, *, intermediate: bool) -
     if intermediate and not certificate.ca:
         return refuse(ChainFault.NOT_A_CA, "is no CA certificate")
     if certificate.max_path is not None and len(below) - 1 > certificate.max_path:
-        many = f"{certificate.max_path} intermediates below it (path length), and here are {len(below) - 1}"
-        return refuse(ChainFault.PATH_LENGTH, f"allows {many}")
+        many = f"{len(below) - 1} intermediate certificates below it where it allows {certificate.max_path}"
+        return refuse(ChainFault.PATH_LENGTH, f"has {many} (path length)")
     return None
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from trace_go.model.errors import ConfigError
 from trace_go.model.tls import Certificate
 from trace_go.wire.certificates import certificate
+from trace_go.wire.der import MAX_TEXT
 from trace_go.wire.x509 import X509, read
 
 CERT_FILES = (
@@ -26,6 +27,7 @@ CERT_FILES = (
 )  # the first that can be read counts (root_linux.go)
 CERT_DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")  # all are read, beside the file
 PLATFORM_STORES = {"darwin": "macOS", "ios": "iOS", "windows": "Windows", "win32": "Windows"}
+FOUND = "# "
 # PEM blocks with headers inside are not taken, as in Go
 PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[ \t]*\r?\n([A-Za-z0-9+/=\s]*?)-----END CERTIFICATE-----")
 
@@ -70,9 +72,10 @@ class TrustStore:
         return tuple(dict.fromkeys(self._load()))
 
     def pem(self) -> str:
-        """All certificates in PEM (RFC 7468)."""
+        """All certificates in PEM (RFC 7468), behind a line that tells how the store was found: see `kept_store`."""
         bodies = (base64.encodebytes(der).decode("ascii") for der in self._ders)
-        return "".join(f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n" for body in bodies)
+        blocks = (f"-----BEGIN CERTIFICATE-----\n{body}-----END CERTIFICATE-----\n" for body in bodies)
+        return f"{FOUND}{' '.join(self.found.split())}\n" + "".join(blocks)
 
     def verifier_roots(self, issuers: frozenset[bytes]) -> list[Any]:
         """The roots among `issuers` (encoded names) as cryptography's objects, less those it cannot read."""
@@ -104,18 +107,26 @@ def certifi_store() -> TrustStore:
     return TrustStore("certifi", f"Mozilla's roots of certifi {certifi.__version__}", partial(_load, (path,), ()))
 
 
-def file_store(path: Path, name: str | None = None) -> TrustStore:
-    """A PEM bundle; name: how to call it, its path by default.
-
-    Raises ConfigError when it cannot be read or holds no certificate.
-    """
+def file_store(path: Path) -> TrustStore:
+    """A PEM bundle, called by its path. Raises ConfigError when it cannot be read or holds no certificate."""
     try:
         ders = pem_certificates(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"trust file {path}: {error.strerror or error}") from error
     if all(read(der).problem for der in ders):
         raise ConfigError(f"trust file {path}: no PEM certificate in it; convert DER with openssl x509 -inform der")
-    return TrustStore(name or str(path), f"the certificates in {path}", partial(_given, ders))
+    return TrustStore(str(path), f"the certificates in {path}", partial(_given, ders))
+
+
+def kept_store(path: Path, name: str) -> TrustStore:
+    """The store that a bundle kept, which may be empty. Raises ConfigError when it cannot be read."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"trust file {path}: {error.strerror or error}") from error
+    first = data.split(b"\n", 1)[0].decode("utf-8", "backslashreplace")[:MAX_TEXT]
+    found = first.removeprefix(FOUND) if first.startswith(FOUND) else f"the certificates in {path}"
+    return TrustStore(name, found, partial(_given, pem_certificates(data)))
 
 
 def system_store(environ: Mapping[str, str], goos: str = sys.platform) -> TrustStore:

@@ -15,7 +15,9 @@ False positives
 
 What to do
     Compare the client's clock with the time in the detail. If the clock is right, the server's operator must renew the
-    certificate, or send the renewed intermediate certificate where that is the one that expired.
+    certificate, or send the renewed intermediate certificate where that is the one that expired. An expired root is in
+    the client's trust store: update that, and if the new one has no way to the server's chain, the operator must send
+    one.
 
 References
     RFC 5280 §4.1.2.5; crypto/x509 (CertificateInvalidError).
@@ -23,28 +25,48 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.framework import Meta, count, finding, refused
+from trace_go.checks.chains import Refused, lacks_root, refused
+from trace_go.checks.framework import Meta, count, finding
 from trace_go.checks.proof import of_chain
+from trace_go.model.chain import ChainFault, ChainPart
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=36)
 
+_OF = {ChainPart.INTERMEDIATE: "An intermediate certificate of", ChainPart.ROOT: "The root certificate above"}
+_RENEW = {
+    ChainPart.INTERMEDIATE: "send the renewed intermediate certificate",
+    ChainPart.ROOT: "send a chain to a root that is still valid",
+}
+
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests, judgement, why in refused(case, "expired", "not-yet-valid"):
-        early = requests[0].failure and requests[0].failure.kind == "not-yet-valid"
+    for found in refused(case):
+        if found.fault not in (ChainFault.EXPIRED, ChainFault.NOT_YET_VALID) or lacks_root(found):
+            continue
         yield finding(
             case,
             "certificate-expired",
             META,
-            title=f"The certificate of {host} {'is not valid yet' if early else 'has expired'}",
-            detail=f"{why} {count(len(requests), 'request')} failed.",
+            title=_title(found),
+            detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
             remedy=Remedy(
-                text="Check this machine's clock; if it is right, the server's operator must renew the certificate.",
+                text="Check this machine's clock; if it is right, the server's operator must "
+                f"{_RENEW.get(_part(found), 'renew the certificate')}.",
                 command="date -u",
             ),
-            subject=host,
-            requests=requests,
-            evidence=[of_chain(judgement)] if judgement else [],
+            subject=found.host,
+            requests=found.requests,
+            evidence=[of_chain(found.judgement)] if found.judgement else [],
         )
+
+
+def _title(found: Refused) -> str:
+    state = "is not valid yet" if found.fault is ChainFault.NOT_YET_VALID else "has expired"
+    return f"{_OF.get(_part(found), 'The certificate of')} {found.host} {state}"
+
+
+def _part(found: Refused) -> ChainPart:
+    part = found.judgement.part if found.judgement else None
+    return part or ChainPart.SERVER

@@ -1,8 +1,9 @@
 """A server's certificate is not trusted.
 
 What it means
-    The chain that the server sent leads to no authority of the trust store that go uses; or go refused the chain for a
-    reason that this input does not show.
+    The chain that the server sent leads to no authority of the trust store that go uses: the server's certificate is
+    signed by itself, its authority is unknown, or it was not signed by the authority that it names. Or go refused the
+    chain for a reason that this input does not show.
 
 Why it matters
     go refuses the connection: `x509: certificate signed by unknown authority`. Either the server's authority is private
@@ -29,39 +30,67 @@ References
 
 from collections.abc import Iterator
 
+from trace_go.checks.chains import Refused, authority, lacks_root, refused
 from trace_go.checks.command import handshake
-from trace_go.checks.framework import Meta, count, finding, refused
+from trace_go.checks.framework import Meta, count, finding
 from trace_go.checks.proof import of_chain
 from trace_go.model.chain import ChainFault
-from trace_go.model.evidence import Confidence
+from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=38)
 
+_FAULTS = (
+    None,
+    ChainFault.UNKNOWN_AUTHORITY,
+    ChainFault.SELF_SIGNED,
+    ChainFault.BAD_SIGNATURE,
+    ChainFault.DISTRUSTED,
+    ChainFault.OTHER,
+)
 _TRUST = "Look who issued the certificate; only if that authority is your own, add it to the trust store that go uses."
+_IMPOSTOR = "Find out who answers for this public host before trusting anything: its own certificates are public ones."
 _LOOK = "Run the command itself under `trace-go --`, or look at the chain here: it tells what go does not accept."
+_CLIENT = "Look on the client at its clock and at SSL_CERT_FILE and SSL_CERT_DIR: it trusts others than this store."
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests, judgement, why in refused(
-        case, "unknown-authority", "certificate-rejected", "other-certificate"
-    ):
-        if judgement and judgement.fault is ChainFault.INCOMPLETE:
-            continue  # chain-incomplete tells more
-        hidden = requests[0].failure and requests[0].failure.kind == "certificate-rejected"
-        title = (
-            f"go refused the certificate shown for {host}" if hidden else f"The certificate of {host} is not trusted"
-        )
+    for found in refused(case):
+        if found.fault not in _FAULTS or lacks_root(found):
+            continue
+        judgement, hidden = found.judgement, found.fault is None
+        seen = judgement is not None and judgement.visibility is Visibility.SEEN
         yield finding(
             case,
             "certificate-not-trusted",
             META,
-            title=title,
-            detail=f"{why} {count(len(requests), 'request')} failed.",
-            remedy=Remedy(text=_LOOK if hidden else _TRUST, command=handshake(case, requests[0])),
-            subject=host,
-            requests=requests,
-            evidence=[of_chain(judgement)] if judgement else [],
+            title=_title(found),
+            detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
+            remedy=Remedy(text=_advice(found, in_order=hidden and seen), command=handshake(case, found.requests[0])),
+            subject=found.host,
+            requests=found.requests,
+            evidence=[of_chain(judgement)] if judgement and (seen or not hidden) else [],
             confidence=Confidence.MEDIUM if hidden else Confidence.HIGH,
         )
+
+
+def _title(found: Refused) -> str:
+    issuer = authority(found.judgement.chain) if found.judgement else ""
+    match found.fault:
+        case None:
+            return f"go refused the certificate shown for {found.host}"
+        case ChainFault.SELF_SIGNED:
+            return f"The certificate of {found.host} is signed by itself"
+        case ChainFault.BAD_SIGNATURE:
+            return f"The certificate of {found.host} is not signed by the issuer that it names"
+        case ChainFault.UNKNOWN_AUTHORITY if issuer:
+            return f"The certificate of {found.host} comes from {issuer}, which go does not trust"
+        case _:
+            return f"The certificate of {found.host} is not trusted"
+
+
+def _advice(found: Refused, *, in_order: bool) -> str:
+    if found.fault is None:
+        return _CLIENT if in_order else _LOOK
+    return _IMPOSTOR if found.judgement and found.judgement.public else _TRUST

@@ -22,30 +22,52 @@ References
     RFC 9525 §6, crypto/x509 (Certificate.VerifyHostname).
 """
 
+import re
 from collections.abc import Iterator
 
+from trace_go.checks.chains import Refused, names, refused
 from trace_go.checks.command import shell, target
-from trace_go.checks.framework import Meta, count, finding, refused
+from trace_go.checks.framework import Meta, count, finding
 from trace_go.checks.proof import of_chain
+from trace_go.model.chain import ChainFault
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=35)
 
+_GO_SAYS = re.compile(r"certificate is valid for (\S.*), not ")
+_LOOK = "Check that the name points to the right server, and which certificate that server has for it."
+_RENEW = "The server's operator must get a certificate that lists the name as subjectAltName."
+
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests, judgement, why in refused(case, "wrong-name", "common-name-only"):
+    for found in refused(case):
+        if found.fault not in (ChainFault.NAME_MISMATCH, ChainFault.COMMON_NAME_ONLY):
+            continue
+        unlisted = found.fault is ChainFault.COMMON_NAME_ONLY
+        what = "names it where go does not look" if unlisted else _is_for(found)
         yield finding(
             case,
             "certificate-wrong-name",
             META,
-            title=f"The certificate of {host} is for another name",
-            detail=f"{why} {count(len(requests), 'request')} failed.",
+            title=f"The certificate of {found.host} {what}",
+            detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
             remedy=Remedy(
-                text="Check that the name points to the right server, and which certificate that server has for it.",
-                command=shell("dig {}", target(requests[0])),
+                text=_RENEW if unlisted else _LOOK,
+                command=None if unlisted else shell("dig {}", target(found.requests[0])),
             ),
-            subject=host,
-            requests=requests,
-            evidence=[of_chain(judgement)] if judgement else [],
+            subject=found.host,
+            requests=found.requests,
+            evidence=[of_chain(found.judgement)] if found.judgement else [],
         )
+
+
+def _is_for(found: Refused) -> str:
+    """What the certificate is for, from the chain or go's words."""
+    if found.judgement and found.judgement.chain:
+        listed = found.judgement.chain[0].names
+    else:
+        failure = found.requests[0].failure
+        told = _GO_SAYS.search(failure.text) if failure else None
+        listed = tuple(told[1].split(", ")) if told else ()
+    return f"is for {names(listed)}" if listed else "is for another name"

@@ -1,8 +1,8 @@
 """A server does not send its intermediate certificate.
 
 What it means
-    The server sent its own certificate but not the intermediate certificate that issued it. Browsers fetch it or
-    remember it from elsewhere; go does not.
+    The server sent its own certificate but not the intermediate certificate that issued it, or another in its place.
+    Browsers fetch it or remember it from elsewhere; go does not.
 
 Why it matters
     The same URL works in a browser and fails in go with `certificate signed by unknown authority`.
@@ -25,13 +25,14 @@ References
 
 from collections.abc import Iterator
 
+from trace_go.checks.chains import refused
 from trace_go.checks.command import handshake, target
 from trace_go.checks.framework import Meta, count, finding, sentence
 from trace_go.checks.proof import of_chain
-from trace_go.model.chain import ChainFault
+from trace_go.model.chain import ChainFault, Judgement
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import Request, Stage
+from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=37)
@@ -41,15 +42,14 @@ def find(case: Case) -> Iterator[Finding]:
     faulty = {
         item.name: item for item in case.judgements if item.fault is ChainFault.INCOMPLETE and not item.interceptor
     }
+    broken = {target(found.requests[0]): found for found in refused(case) if found.fault is ChainFault.INCOMPLETE}
     for name, judgement in faulty.items():
-        requests = [
-            item for item in case.requests if item.failure and item.failure.stage is Stage.TLS and target(item) == name
-        ]
+        requests = broken[name].requests if name in broken else ()
         yield finding(
             case,
             "chain-incomplete",
             META,
-            title=f"{name} does not send its whole certificate chain",
+            title=_title(name, judgement),
             detail=f"{sentence(judgement.detail)} {_effect(requests)}",
             remedy=Remedy(
                 text="The server's operator must send the intermediate certificate too (fullchain.pem).",
@@ -63,7 +63,13 @@ def find(case: Case) -> Iterator[Finding]:
         )
 
 
-def _effect(requests: list[Request]) -> str:
+def _title(name: str, judgement: Judgement) -> str:
+    if len(judgement.chain) == 1:
+        return f"{name} does not send its whole certificate chain"
+    return f"{name} sends its certificate without the intermediate that issued it"
+
+
+def _effect(requests: tuple[Request, ...]) -> str:
     if requests:
         return f"{count(len(requests), 'request')} failed."
     return "No request failed here, but go fails wherever it does not know the intermediate certificate."
