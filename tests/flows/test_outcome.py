@@ -113,6 +113,7 @@ CASES: list[tuple[str, Outcome, Callable[[], Talk]]] = [
     ("not tls", Outcome.NOT_TLS, lambda: tls((0, hello()), (1, b"HTTP/1.0 400 Bad Request\r\n\r\n")).fin(1)),
     ("silence after the hello", Outcome.SILENT, lambda: tls((0, hello()))),
     ("client gives up", Outcome.SILENT, lambda: tls((0, hello())).fin(0)),
+    ("client's process ends with an answer unread", Outcome.IDLE, lambda: tls((0, hello()), (1, answer13())).reset(0)),
     ("silence after the request", Outcome.SILENT, lambda: Talk().open().up(GET)),
     ("silence after unknown bytes", Outcome.SILENT, lambda: Talk().open().up(bytes(50))),
     ("second request unanswered", Outcome.SILENT, lambda: Talk().open().up(GET).down(DONE).up(GET)),

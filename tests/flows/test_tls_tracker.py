@@ -349,3 +349,24 @@ def test_an_unreadable_hello() -> None:
     tls = tls_of(spoken((0, record(HANDSHAKE, message(1, b"short"))), (1, answer13())))
     assert tls.hello is None
     assert tls.problem is not None
+
+
+def test_a_client_certificate_demanded_in_tls_1_2_is_seen() -> None:
+    asking = answer12(CERTIFICATE) + record(HANDSHAKE, message(13, bytes(8)))
+    tls = tls_of(spoken((0, hello()), (1, asking), (1, alert(40))))
+    assert (tls.state, tls.certificate_request) == (TlsState.REFUSED_BY_SERVER, Visibility.SEEN)
+    assert tls_of(spoken((0, hello()), (1, answer12(CERTIFICATE)))).certificate_request is Visibility.NOT_OBSERVABLE
+
+
+def test_a_client_certificate_demanded_in_tls_1_3_is_inferred_from_sizes() -> None:
+    """The client's empty Certificate, its Finished and requests; then the server's alert, or tickets and answers."""
+    sent = ((0, hello()), (1, answer13() + FLIGHT13), (0, CHANGE + encrypted(25) + encrypted(69)), (0, encrypted(90)))
+    refused = flow_of(spoken(*sent, (1, encrypted(19))).fin(1))
+    assert refused.tls
+    assert (refused.tls.state, refused.outcome) == (TlsState.REFUSED_BY_SERVER, Outcome.REFUSED_HANDSHAKE)
+    assert refused.tls.certificate_request is refused.tls.refusal_visibility is Visibility.INFERRED
+    content = flow_of(spoken(*sent, (1, encrypted(250)), (1, encrypted(19))).fin(1))
+    assert content.tls
+    assert (content.tls.state, content.outcome) == (TlsState.ESTABLISHED, Outcome.OK)
+    usual = tls_of(spoken(*sent[:2], (0, CHANGE + encrypted(69)), (0, encrypted(90)), (1, encrypted(19))))
+    assert (usual.state, usual.certificate_request) == (TlsState.ESTABLISHED, Visibility.NOT_OBSERVABLE)

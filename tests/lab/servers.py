@@ -152,7 +152,7 @@ def fcgiwrap() -> list[str]:
 def adversaries(scenario: Scenario) -> dict[str, list[str]]:
     """Misbehaving servers by host name."""
     return {
-        name: [sys.executable, "-m", "lab.adversary", host.fault, *host.addresses(ipv6=scenario.ipv6)]
+        name: [sys.executable, "-m", "lab.adversary", host.fault, str(PKI / name), *host.addresses(ipv6=scenario.ipv6)]
         for name, host in scenario.hosts.items()
         if host.fault in adversary.MODES
     }

@@ -8,6 +8,7 @@ from msgspec import Struct
 from trace_go.checks import proof
 from trace_go.model.evidence import Confidence, Evidence, EvidenceKind
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
+from trace_go.model.flow import Outcome
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role
 from trace_go.model.report import Case
 
@@ -88,6 +89,7 @@ def _other_mirror_served(case: Case, moments_ns: list[int]) -> bool:
         not item.failure and item.handled_by is not HandledBy.NONE and item.start_ns > min(moments_ns)
         for item in case.requests
         if _to_mirror(item) and (flow := proof.flow_of(case, item)) and flow.last_down_ns > max(moments_ns)
+        if flow.outcome is not Outcome.IDLE
     )
 
 

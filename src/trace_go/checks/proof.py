@@ -9,6 +9,7 @@ from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
+from trace_go.model.tls import TlsState
 from trace_go.wire.tls import alert_name
 
 MAX_EVIDENCE = 5
@@ -50,6 +51,13 @@ def flow_of(case: Case, request: Request) -> Flow | None:
     hops = [hop for hop in request.hops if hop.flow is not None]
     hop = next((item for item in hops if item.broken), hops[-1] if hops else None)
     return case.flows[hop.flow] if hop and hop.flow is not None else None
+
+
+def wanted_certificate(case: Case, request: Request) -> bool:
+    """Whether the server refused the handshake of a request for want of a client certificate."""
+    flow = flow_of(case, request)
+    asked = flow is not None and flow.tls is not None and flow.tls.certificate_request is not Visibility.NOT_OBSERVABLE
+    return asked or (request.failure is not None and "tls: certificate required" in request.failure.text)
 
 
 def failed_lookups(case: Case, name: str) -> list[Lookup]:
@@ -102,7 +110,8 @@ def _alert(flow: Flow) -> tuple[int, str]:
     if not tls:
         return 0, ""
     if tls.refusal_visibility is Visibility.INFERRED:
-        return tls.end_packet, "an encrypted record of an alert's size, then the end: the client refused"
+        by = "server" if tls.state is TlsState.REFUSED_BY_SERVER else "client"
+        return tls.end_packet, f"an encrypted record of an alert's size, then the end: the {by} refused"
     alert = next((item for item in tls.alerts if item.packet == tls.end_packet), None)
     by = "client" if alert and alert.from_client else "server"
     return tls.end_packet, f"alert {alert_name(alert.description)} from the {by}" if alert else "the handshake ends"

@@ -237,7 +237,7 @@ class Conversation:
         if isinstance(reader, TlsReader):
             assert self.tls is not None
             self.tls.read(reader, which == self.client, number, time_ns)
-            if self.tls.state is TlsState.ESTABLISHED:
+            if self.tls.state is TlsState.ESTABLISHED and not self.tls.awaits_refusal:
                 self.sides[1 - self.client].close()  # all that follows is encrypted
             if self.tls.finished:
                 self.sides[0].close()

@@ -44,6 +44,8 @@ class _Facts(Struct, frozen=True, kw_only=True):
     icmp: bool
     waited: bool
     """silence after the client's last word that lasted long enough to mean something"""
+    abandoned: bool
+    """the client's process ended: it left before the server's answer came, or with the answer unread"""
     data: tuple[bool, bool]
     """payload sent by the client, by the server"""
     lost: tuple[bool, bool]
@@ -89,6 +91,8 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         reset=reset,
         icmp=client in icmp,
         waited=context.last_ns - max(last_data[client], syn_ns) >= PATIENCE_NS,
+        abandoned=0 < fin_ns[client] < first_data[server]
+        or (not any(fin_ns) and bool(first_data[server]) and reset is not None and reset.from_client),
         data=(size[client] > 0, size[server] > 0),
         lost=lost,
     )
@@ -203,6 +207,8 @@ def _tls_outcome(facts: _Facts, tls: TlsSession) -> Outcome:
         return Outcome.OK if tls.client_app_bytes or facts.lost[0] else Outcome.IDLE
     if tls.state in _TLS_OUTCOMES:
         return _TLS_OUTCOMES[tls.state]
+    if facts.abandoned:
+        return Outcome.IDLE
     return _broken_off(facts, Outcome.SILENT if tls.state is TlsState.CLIENT_HELLO else Outcome.CLOSED_IN_HANDSHAKE)
 
 

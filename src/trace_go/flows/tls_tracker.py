@@ -1,8 +1,8 @@
 """Follows one TLS handshake from the outside: collects hellos, certificates and alerts, and tells how far it went.
 
 Without keys, TLS 1.3 shows only record sizes after the ServerHello. The client's first encrypted record decides: an
-alert is 19 bytes, a Finished 53 or 69 and a client certificate more (RFC 8446 §4.4.4, §5.2, §6; facts checked against
-real go).
+alert is 19 bytes, a Finished 53 or 69, and an empty Certificate, as a client without one answers a request for it, 25
+(RFC 8446 §4.4.2, §4.4.4, §5.2, §6; facts checked against real go).
 """
 
 from functools import lru_cache
@@ -16,6 +16,8 @@ from trace_go.wire.tls_stream import AlertRecord, ChangeCipherSpec, EncryptedRec
 
 ALERT_RECORD = 19
 """length of an encrypted alert in TLS 1.3: 2 bytes, content type, 16 bytes of tag"""
+EMPTY_CERTIFICATE_RECORD = 25
+"""length of a Certificate message without certificates, encrypted alone: 8 bytes, content type, 16 bytes of tag"""
 TLS13 = 0x0304
 APPLICATION_DATA = 23
 EARLY_DATA = 42
@@ -35,9 +37,9 @@ class TlsTracker:
     """Mutable while the handshake runs; `session()` freezes it."""
 
     __slots__ = (
-        "alerts", "app_bytes", "chain", "chain_packet", "client_ccs", "end_packet", "established_ns", "finished",
-        "flight_bytes", "hello", "hello_ns", "hello_packet", "problem", "random", "refused_inferred", "retried",
-        "server", "server_ccs", "server_ns", "server_packet", "state",
+        "alerts", "app_bytes", "certificate_request", "chain", "chain_packet", "client_ccs", "end_packet",
+        "established_ns", "finished", "flight_bytes", "hello", "hello_ns", "hello_packet", "problem", "random",
+        "refused_inferred", "retried", "server", "server_ccs", "server_ns", "server_packet", "state",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -56,9 +58,15 @@ class TlsTracker:
         self.end_packet = 0
         self.app_bytes = self.flight_bytes = 0
         self.refused_inferred = False
+        self.certificate_request = Visibility.NOT_OBSERVABLE
         self.finished = False
         """nothing that follows tells more"""
         self.problem: str | None = None
+
+    @property
+    def awaits_refusal(self) -> bool:
+        """The client had no certificate to send: whether the server takes that is told by its next record."""
+        return self.certificate_request is Visibility.INFERRED and not self.finished
 
     def read(self, reader: TlsReader, from_client: bool, number: int, time_ns: int) -> None:
         """Take every event that the reader has; raises WireError when the stream is not TLS."""
@@ -100,6 +108,9 @@ class TlsTracker:
     def _certificate(self, body: bytes, number: int, time_ns: int) -> None:
         self.chain, self.chain_packet = _chain(body), number
 
+    def _certificate_request(self, body: bytes, number: int, time_ns: int) -> None:
+        self.certificate_request = Visibility.SEEN
+
     # -- records -----------------------------------------------------------------------------------------------------
 
     def _alert(self, event: AlertRecord, from_client: bool, number: int, time_ns: int) -> None:
@@ -134,6 +145,10 @@ class TlsTracker:
             if from_client and is_data:
                 if event.length != ALERT_RECORD or not self._is_13():
                     self.app_bytes += event.length
+                self.finished = self.certificate_request is not Visibility.INFERRED
+            elif not from_client and self.certificate_request is Visibility.INFERRED:
+                if event.length == ALERT_RECORD:  # in answer to the client's Certificate and Finished
+                    self.state, self.end_packet, self.refused_inferred = TlsState.REFUSED_BY_SERVER, number, True
                 self.finished = True
         elif from_client:
             self._from_client(event.length, is_data, number, time_ns)
@@ -150,6 +165,8 @@ class TlsTracker:
             if length == ALERT_RECORD:
                 self.state, self.end_packet, self.refused_inferred = TlsState.REFUSED_BY_CLIENT, number, True
             elif is_data:
+                if length == EMPTY_CERTIFICATE_RECORD:
+                    self.certificate_request = Visibility.INFERRED
                 self._establish(number, time_ns)
         elif is_data:
             if self.server is None and self.hello and EARLY_DATA in self.hello.extension_types:
@@ -189,6 +206,7 @@ class TlsTracker:
             state=TlsState.PARTIAL if lost else self.state,
             refusal_visibility=Visibility.INFERRED if self.refused_inferred else Visibility.SEEN,
             end_packet=self.end_packet,
+            certificate_request=self.certificate_request,
             client_app_bytes=self.app_bytes,
             server_flight_bytes=self.flight_bytes,
             client=client,
@@ -205,6 +223,7 @@ _MESSAGES: dict[tuple[bool, int], Any] = {
     (True, 1): TlsTracker._client_hello,
     (False, 2): TlsTracker._server_hello,
     (False, 11): TlsTracker._certificate,
+    (False, 13): TlsTracker._certificate_request,
 }
 """(from client, handshake type) → what to do with it; every other message is passed over"""
 

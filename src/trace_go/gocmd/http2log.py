@@ -147,7 +147,7 @@ class Http2Reader:
     def feed(self, text: str, line: int) -> bool:
         """Whether the line exists only because of http2debug."""
         found = _LINE.match(text)
-        if not found or (found["trip"] and not self._connections):
+        if not found or (found["trip"] and not (self._connections or self._dialled)):
             return False
         if found["who"]:
             self._header(found["who"].startswith("T"), unquote(found["name"]), unquote(found["value"]))

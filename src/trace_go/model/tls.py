@@ -129,6 +129,8 @@ class TlsSession(Struct, frozen=True, kw_only=True, gc=False):
     """SEEN for a plain alert, INFERRED for the encrypted refusal of TLS 1.3"""
     end_packet: int
     """the packet that shows `state`"""
+    certificate_request: Visibility = Visibility.NOT_OBSERVABLE
+    """whether the server asked for a client certificate: SEEN up to TLS 1.2; INFERRED from the client's empty answer"""
     client_app_bytes: int
     """bytes of application data records after the client's Finished, as far as the head was read"""
     server_flight_bytes: int

@@ -2,7 +2,7 @@
 
 What it means
     One side ended the handshake with an alert that is not about the certificate: no common version or cipher, an
-    unknown server name, a client certificate demanded.
+    unknown server name.
 
 Why it matters
     go reports `remote error: tls: …`; the server, or a box in front of it, does not accept go's handshake.
@@ -16,7 +16,7 @@ False positives
 What to do
     Look at the alert's name. `protocol version`: the server must learn TLS 1.2, below which go does not go.
     `handshake failure`: no common cipher. `unrecognized name`: the host name is wrong or not configured there.
-    `certificate required`: the server wants a client certificate, which go cannot send.
+    A server that wants a client certificate is told by client-certificate-required.
 
 References
     RFC 8446 §6.2; crypto/tls/alert.go.
@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import handshake
 from trace_go.checks.framework import Meta, count, failed, finding, reason
-from trace_go.checks.proof import flow_of
+from trace_go.checks.proof import flow_of, wanted_certificate
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
@@ -38,12 +38,14 @@ _GO_SAYS = "remote error: tls: "
 _ADVICE = {
     "protocol version": "The server must offer TLS 1.2 or 1.3: ask its operator, and see what it accepts.",
     "unrecognized name": "Check the host name: the server is not configured for it.",
-    "certificate required": "The server wants a client certificate, which go cannot send: ask its operator for a way.",
 }
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests in failed(case, "tls-alert").items():
+    for host, broken in failed(case, "tls-alert").items():
+        requests = [item for item in broken if not wanted_certificate(case, item)]
+        if not requests:
+            continue
         name = next((found for item in requests if (found := _alert(case, item))), "")
         advice = next((text for alert, text in _ADVICE.items() if alert in name), "See what the server accepts.")
         yield finding(
