@@ -123,7 +123,7 @@ def sound(finding: Finding, report: Report) -> None:
 
 @cache
 def read(path: Path) -> tuple[Report, Report, Report]:
-    """The reports of a bundle, of its packets alone and of go's account alone, all with its run's roots."""
+    """The reports of a bundle, of its packets alone and go's account alone, with the run's roots if it had any."""
     with TemporaryDirectory() as scratch, zipfile.ZipFile(path) as bundle:
         folder = Path(scratch)
         bundle.extractall(folder)
@@ -133,7 +133,9 @@ def read(path: Path) -> tuple[Report, Report, Report]:
         with zipfile.ZipFile(silent, "w") as account:
             for name in set(bundle.namelist()) - {"capture.pcapng"}:
                 account.write(folder / name, name)
-        alone = ("--trust", str(folder / "trust.pem"), "--config", str(site), str(folder / "capture.pcapng"))
+        has_roots = b"BEGIN CERTIFICATE" in (folder / "trust.pem").read_bytes()
+        trust = folder / ("trust.pem" if has_roots else "public-roots.pem")
+        alone = ("--trust", str(trust), "--config", str(site), str(folder / "capture.pcapng"))
         return tuple(_report(folder, *words) for words in ((str(path),), alone, (str(silent),)))  # type: ignore[return-value]  # three words, three reports
 
 

@@ -7,7 +7,7 @@ def test_fires(fires: Run) -> None:
     found = fires.only
     assert found.key == "certificate-wrong-name:proxy.golang.org"
     assert (found.severity, found.audience, found.confidence) == ("error", "operator", "high")
-    assert found.title == "The certificate of proxy.golang.org is for another name"
+    assert found.title == "The certificate of proxy.golang.org is for other.example"
     assert "valid for other.example, not for proxy.golang.org" in found.detail
     assert kinds(found) == {"packet", "probe", "log"}
     assert found.remedy.command == "dig proxy.golang.org"

@@ -223,3 +223,11 @@ def test_round_trip_lines_count_only_after_a_connection() -> None:
 )
 def test_unquote(text: str, value: str) -> None:
     assert unquote(text) == value
+
+
+def test_a_failed_round_trip_is_hidden_once_a_connection_was_dialled() -> None:
+    """Beside go the frames are sieved out before they are read: the dialling is not."""
+    reader = Http2Reader()
+    assert not reader.feed("RoundTrip failure: remote error: tls: certificate required", 1)
+    assert reader.feed("http2: Transport creating client conn 0xc0 to 192.0.2.1:443", 2)
+    assert reader.feed("RoundTrip failure: remote error: tls: certificate required", 3)

@@ -4,8 +4,10 @@ from msgspec import structs
 from paths.made import Net
 from trace_go.gocmd.messages import KINDS
 from trace_go.model.chain import ChainFault
+from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Outcome
 from trace_go.model.ledger import Stage
+from trace_go.model.tls import TlsState
 from trace_go.paths.failures import (
     ANSWERED,
     CERTIFICATE_KINDS,
@@ -139,3 +141,23 @@ def test_lookups(rcode: str | None, addresses: list[str], kind: str | None) -> N
     if found:
         assert found.stage is Stage.DNS
         assert "h.example" in found.text
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(ChainFault.UNREADABLE, "unreadable"), (ChainFault.EXPIRED, "tls-alert")])
+def test_other_alerts_of_the_client_that_are_about_its_certificate(fault: ChainFault, kind: str) -> None:
+    """crypto/tls sends decode_error and illegal_parameter for what it cannot read or verify by."""
+    net = Net()
+    flow = net.flow(outcome=Outcome.REFUSED_HANDSHAKE)
+    assert flow.tls
+    flow = structs.replace(flow, tls=structs.replace(flow.tls, state=TlsState.REFUSED_BY_CLIENT))
+    found = of_flow(flow, net.judge(flow, trusted=False, fault=fault, detail="is of no use"))
+    assert found
+    assert found.kind == kind
+
+
+def test_a_chain_in_order_that_the_client_refused() -> None:
+    net = Net()
+    flow = net.flow(outcome=Outcome.REJECTED_CERTIFICATE)
+    found = of_flow(flow, net.judge(flow, trusted=True, visibility=Visibility.SEEN))
+    assert found
+    assert "in order by the trust store (system)" in found.text

@@ -117,6 +117,22 @@ def test_file_that_cannot_be_read(tmp_path: Path) -> None:
             store.file_store(path)
 
 
+def test_a_kept_store_tells_how_it_was_found_and_may_be_empty(tmp_path: Path) -> None:
+    path = tmp_path / "trust.pem"
+    for kept in (
+        store.TrustStore("system", "SSL_CERT_FILE=/none\n(unreadable)", lambda: ()),
+        store.TrustStore("system", "/etc/ssl/certs", lambda: (ONE.der, TWO.der)),
+    ):
+        path.write_text(kept.pem())
+        again = store.kept_store(path, "system")
+        assert (again.name, again.found) == ("system", " ".join(kept.found.split()))
+        assert (again.certificates, again.empty) == (kept.certificates, not kept.certificates)
+    path.write_bytes(ONE.pem)
+    assert store.kept_store(path, "system").found == f"the certificates in {path}"
+    with pytest.raises(ConfigError, match="trust file"):
+        store.kept_store(tmp_path / "none", "system")
+
+
 def test_pem_blocks_with_headers_are_not_taken() -> None:
     headed = ONE.pem.replace(b"-----\n", b"-----\nProc-Type: 4,ENCRYPTED\n\n", 1)
     assert store.pem_certificates(headed) == ()

@@ -1,4 +1,4 @@
-"""go cannot use a certificate of the chain.
+"""A certificate of the chain is of no use to go.
 
 What it means
     A certificate is not encoded as go's parser wants it, has a critical extension that go does not know, or a key of a
