@@ -35,7 +35,7 @@ apt_install() {
         fi
         install() { apt-get install -qq --no-install-recommends "$@" </dev/null >/dev/null; }
         install "$@" 2>/dev/null || { apt-get update -qq && install "$@"; } || exit 1
-        for service in nginx.service fcgiwrap.service fcgiwrap.socket; do
+        for service in nginx.service fcgiwrap.service fcgiwrap.socket squid.service; do
             case " $* " in *" ${service%%.*}"*) systemctl disable --quiet $service 2>/dev/null || : ;; esac
         done
 ROOT

@@ -73,9 +73,18 @@ def build(hosts: Iterable[str], hosts6: Iterable[str], *, ipv4: bool, ipv6: bool
 
 def redirect_web(port: int, target: str = "0.0.0.0/0") -> None:
     """The client's connections to ports 80 and 443 of `target` end at `port` of the gateway."""
+    _web_rule("type nat hook prerouting priority dstnat", f"redirect to :{port}", target)
+
+
+def block_web() -> None:
+    """The gateway refuses to forward the client's connections to ports 80 and 443."""
+    _web_rule("type filter hook forward priority filter", "reject with tcp reset", "0.0.0.0/0")
+
+
+def _web_rule(chain: str, verdict: str, target: str) -> None:
     web = f'iifname "lan" ip daddr {target} tcp dport {{ 80, 443 }}'
-    chain = f"type nat hook prerouting priority dstnat\n{web} redirect to :{port}\n"
-    command(*inside("gateway"), "nft", "-f", "-", stdin=f"table ip lab {{\nchain prerouting {{\n{chain}}}\n}}\n")
+    rules = f"table ip lab {{\nchain web {{\n{chain}\n{web} {verdict}\n}}\n}}\n"
+    command(*inside("gateway"), "nft", "-f", "-", stdin=rules)
 
 
 def sysctl(namespace: str, values: Mapping[str, int]) -> None:

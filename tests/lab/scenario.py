@@ -18,6 +18,9 @@ from lab.modules import MIRRORED, PRIVATE, Module, generated, requirements
 
 FOLDER = Path(__file__).parent / "scenarios"
 PROXY_HOST, PROXY_PORT = "proxy.corp.example", 3128
+PROXIES = {  # name: the program, a key of servers.PACKAGES; none for the lab's own
+    "tinyproxy": "tinyproxy", "squid": "squid", "mitmproxy": "mitmdump", "microsocks": "microsocks", "badproxy": ""
+}  # fmt: skip
 FIRST_EXTRA = 100  # 198.51.100.100 and up: hosts that only one scenario has
 FAULTS = {
     "nxdomain": "the resolver does not know the name",
@@ -68,12 +71,23 @@ class Host:
 class Gateway:
     """What stands in the gateway besides the router."""
 
-    proxy: str = ""  # "", tinyproxy, mitmproxy; explicit (HTTPS_PROXY) unless `transparent`
+    proxy: str = ""  # "" or a key of PROXIES; explicit (the client's proxy variables) unless `transparent`
+    upstream: str = ""  # tinyproxy only: another of them, which it asks for all
     transparent: bool = False  # mitmproxy only: the client's ports 80 and 443 are redirected to it
-    trusted: bool = False  # the client trusts mitmproxy's CA
+    blocked: bool = False  # the client's ports 80 and 443 are not forwarded: only the proxy reaches the internet
     deny: Sequence[str] = ()  # tinyproxy answers CONNECT to these host names with 403
-    password: str = ""  # tinyproxy asks everybody for it: 407
+    password: str = ""  # tinyproxy and microsocks want user "lab" with it
+    ca: str = ""  # common name of an authority of the lab's own: mitmproxy uses it; Squid breaks TLS open only with it
+    trusted: bool = False  # the client trusts the interceptor's authority
+    same_key: Sequence[str] = ()  # mitmproxy: hosts whose certificates have one key, not the authority's
+    addons: Sequence[str] = ()  # mitmproxy: scripts of lab/addons
+    fault: str = ""  # badproxy only: one of badproxy.MODES
     relay: Mapping[str, str] = field(default_factory=dict)  # fake address: the real one; a transparent proxy joins them
+
+    @property
+    def programs(self) -> list[str]:
+        """The proxies' programs, as keys of servers.PACKAGES."""
+        return [PROXIES[name] for name in (self.proxy, self.upstream) if name and PROXIES[name]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

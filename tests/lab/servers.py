@@ -1,4 +1,4 @@
-"""The real servers' command lines and configuration: dnsmasq, nginx, fcgiwrap with git, tinyproxy, mitmdump."""
+"""The real servers' command lines and configuration: dnsmasq, nginx, fcgiwrap with git. (The proxies: gateway.py.)"""
 
 import json
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from lab import adversary, sumdb
 from lab.modules import PRIVATE
-from lab.network import CLIENT, CLIENT6, GATEWAY, NOBODY, RESOLVER, RESOLVER6
-from lab.scenario import PROXY_HOST, PROXY_PORT, Host, Scenario
+from lab.network import GATEWAY, NOBODY, RESOLVER, RESOLVER6
+from lab.scenario import PROXY_HOST, Host, Scenario
 
 RUN = Path("/run/lab")  # on the world's own tmpfs
 TREE, SUMDB, GIT, PKI, MITM = (RUN / name for name in ("proxy", "sumdb", "git", "pki", "mitm"))
@@ -20,7 +20,8 @@ ACCESS_LOG = RUN / "access.jsonl"
 PACKAGES = {  # what to install when a program is missing: Debian packages, but for the last
     "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount",
     "dnsmasq": "dnsmasq-base", "nginx": "nginx-light", "fcgiwrap": "fcgiwrap", "git": "git", "nft": "nftables",
-    "tinyproxy": "tinyproxy-bin", "sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
+    "tinyproxy": "tinyproxy-bin", "squid": "squid-openssl", "microsocks": "microsocks",
+    "sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
     "mitmdump": "mitmproxy in a venv, and name its mitmdump in LAB_MITMDUMP",
 }  # fmt: skip
 
@@ -69,9 +70,10 @@ def use_sbin() -> None:
 def programs(scenario: Scenario) -> list[str]:
     """The programs that this run needs, as keys of PACKAGES."""
     basic = ["ip", "unshare", "nsenter", "setpriv", "mount", "dnsmasq", "nginx", "fcgiwrap", "git"]
-    proxy = {"": [], "tinyproxy": ["tinyproxy"], "mitmproxy": ["mitmdump"]}[scenario.gateway.proxy]
+    gateway = scenario.gateway
     over_ssh = ["sshd", "ssh", "ssh-keygen"] if scenario.ssh else []
-    return [*basic, *proxy, *over_ssh, *["nft"] * (scenario.gateway.transparent or bool(scenario.gateway.relay))]
+    filters = gateway.transparent or gateway.blocked or bool(gateway.relay)
+    return [*basic, *gateway.programs, *over_ssh, *["nft"] * filters]
 
 
 def missing(needed: list[str]) -> list[str]:
@@ -158,24 +160,6 @@ def adversaries(scenario: Scenario) -> dict[str, list[str]]:
     }
 
 
-def gateway_proxy(scenario: Scenario) -> list[str]:
-    """The proxy program in the gateway, listening on PROXY_PORT."""
-    gateway = scenario.gateway
-    if gateway.proxy == "mitmproxy":
-        return [
-            mitmdump() or "mitmdump",
-            *("--mode", "transparent" if gateway.transparent else "regular", "--listen-port", str(PROXY_PORT)),
-            *("--set", f"confdir={MITM}", "--set", f"ssl_verify_upstream_trusted_ca={PKI}/public.pem"),
-        ]
-    (RUN / "denied").write_text("".join(f"^{name.replace('.', '[.]')}$\n" for name in gateway.deny))
-    (RUN / "tinyproxy.conf").write_text(
-        f"Port {PROXY_PORT}\nTimeout 600\nMaxClients 200\nConnectPort 443\nConnectPort 80\n"
-        f'FilterExtended On\nFilter "{RUN}/denied"\nAllow {GATEWAY}/24\nLogLevel Connect\n'
-        + (f"BasicAuth lab {gateway.password}\n" if gateway.password else "")
-    )
-    return ["tinyproxy", "-d", "-c", str(RUN / "tinyproxy.conf")]
-
-
 def relay(scenario: Scenario) -> list[str]:
     """The transparent proxy of fake addresses in the gateway."""
     return [sys.executable, "-m", "lab.relay", str(RELAY_PORT), json.dumps(dict(scenario.gateway.relay))]
@@ -186,8 +170,3 @@ def onpath(scenario: Scenario) -> list[str]:
     mine = [scenario.hosts[name].addresses(ipv6=scenario.ipv6) for name in scenario.adversary.names]
     settings = asdict(scenario.adversary) | {"servers": [address for addresses in mine for address in addresses]}
     return [sys.executable, "-m", "lab.onpath", json.dumps(settings)]
-
-
-def via(scenario: Scenario, client: str) -> str:
-    """Which gateway proxy a request with this source address came through; "" for none."""
-    return "" if client in (CLIENT, CLIENT6) else scenario.gateway.proxy

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TextIO
 
-from lab import modules, network, pki, servers, ssh, sumdb
+from lab import gateway, modules, network, pki, servers, ssh, sumdb
 from lab.network import LabError
 from lab.scenario import PROXY_HOST, PROXY_PORT, Scenario
 from lab.servers import RUN
@@ -75,6 +75,7 @@ class World:
         self.out = out
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self.began = 0.0  # the command
+        self.proxies: dict[str, tuple[list[str], int]] = {}
 
     def run(self, command: Sequence[str], go: Path, *, capture: bool) -> int:
         """Build the world here, run `command` on the client, fill the folder; returns the command's exit status."""
@@ -82,13 +83,14 @@ class World:
             (self.out / folder).mkdir(parents=True)
         self._mount()
         self._network()
-        if self.scenario.gateway.proxy:  # the slowest to start, so first
-            self.start("proxy", servers.gateway_proxy(self.scenario), "gateway")
         if self.scenario.gateway.relay:
             self.start("relay", servers.relay(self.scenario), "gateway")
         if self.scenario.adversary.mode:
             self.start("onpath", servers.onpath(self.scenario), "gateway")
         self._files()
+        self.proxies = gateway.proxies(self.scenario)
+        for name, (proxy, _) in self.proxies.items():  # the slowest to start, so first
+            self.start(name, proxy, "gateway")
         self._servers()
         env = self._environment(go)
         if self.scenario.prepare:
@@ -146,7 +148,8 @@ class World:
             "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
             **(ssh.accounts() if self.scenario.ssh else {}),
         }
-        network.command("mount", "-t", "tmpfs", "lab", "/run")
+        for folder in ("/run", "/dev/shm"):
+            network.command("mount", "-t", "tmpfs", "lab", folder)
         for folder in (RUN, servers.PKI, servers.MITM, servers.GIT):
             folder.mkdir()
         for number, (target, text) in enumerate(contents.items()):
@@ -173,6 +176,8 @@ class World:
             network.redirect_web(PROXY_PORT)
         if self.scenario.gateway.relay:
             network.redirect_web(servers.RELAY_PORT, FAKE_ADDRESSES)
+        if self.scenario.gateway.blocked:
+            network.block_web()
 
     def _files(self) -> None:
         """Certificates, the module tree, the checksum database, the git repositories, the client's go.mod."""
@@ -181,6 +186,7 @@ class World:
             (servers.PKI / f"{name}.pem").write_bytes(pem)
         for name, host in self.scenario.hosts.items():
             authority.write_server(servers.PKI, name, host.chain)
+        gateway.write_authority(self.scenario.gateway)
         modules.write_tree(servers.TREE, self.scenario.mirrored)
         modules.write_repositories(servers.GIT, modules.PRIVATE)
         sumdb.write(servers.SUMDB, self.scenario.mirrored)
@@ -206,8 +212,8 @@ class World:
         self.wait("fcgiwrap", (RUN / "fcgi.sock").exists)
         served = [(host.address, host.port) for host in hosts.values() if host.served]
         self.wait("nginx", lambda: all(_answers(*place) for place in served))
-        if self.scenario.gateway.proxy:
-            self.wait("proxy", partial(_answers, network.WAN_GATEWAY, PROXY_PORT))
+        for name, (_, port) in self.proxies.items():
+            self.wait(name, partial(_answers, network.WAN_GATEWAY, port))
         if self.scenario.gateway.relay:
             self.wait("relay", partial(_answers, network.WAN_GATEWAY, servers.RELAY_PORT))
         if self.scenario.adversary.mode:
@@ -233,7 +239,7 @@ class World:
         config = f'public-roots = "../tmp/public.pem"\n{scenario.config}'
         (self.out / "work" / "trace-go.toml").write_text(config)
         if scenario.gateway.trusted:
-            trust += (servers.MITM / "mitmproxy-ca-cert.pem").read_bytes()
+            trust += gateway.authority(scenario.gateway).read_bytes()
         (tmp / "trust.pem").write_bytes(trust)
         (tmp / "home/.config/go/telemetry/mode").write_text("off")
         for file, settings in (
@@ -261,7 +267,7 @@ class World:
             "GIT_SSL_CAINFO": f"{tmp}/trust.pem",
             "GIT_CONFIG_NOSYSTEM": "1",
             **({"GIT_SSH_COMMAND": ssh.client(tmp / "ssh")} if scenario.ssh else {}),
-            **dict.fromkeys(proxies, f"http://{PROXY_HOST}:{PROXY_PORT}"),
+            **dict.fromkeys(proxies, gateway.proxy_url(scenario.gateway, PROXY_HOST)),
             **scenario.env,
         }
 
@@ -295,7 +301,7 @@ class World:
         self.stop("nginx", signal.SIGQUIT)  # finishes its requests, and so their log lines
         rows = [json.loads(line) for line in servers.ACCESS_LOG.read_text().splitlines()]
         rows = [row for row in rows if row["time"] >= self.began]  # not what prepared it
-        rows = [row | {"via": servers.via(self.scenario, row["client"])} for row in rows]
+        rows = [row | {"via": gateway.via(self.scenario.gateway, row["client"])} for row in rows]
         rows = [row | {"host": row["host"] + f":{row['port']}" * (row["port"] not in (80, 443))} for row in rows]
         (self.out / "served.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
