@@ -2,7 +2,7 @@
 
 TLS 1.3 hides certificates from a capture (RFC 8446 §4.4.2), so the probe asks for TLS 1.2 and reads the Certificate
 message as sent. Only a server that refuses that is asked again, for TLS 1.3. Nothing is verified, and nothing is sent
-after the handshake. CONNECT as Go sends it: net/http, transport.go.
+after the handshake. CONNECT and SOCKS as Go sends them: net/http, transport.go and socks_bundle.go.
 """
 
 import base64
@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from trace_go.model.errors import WireError
 from trace_go.model.probe import ProbeResult, Target
+from trace_go.wire import socks
 from trace_go.wire.http1 import ResponseEvent, ResponseReader
 from trace_go.wire.secrets import mask_url
 from trace_go.wire.tls import certificate_chain
@@ -31,6 +32,7 @@ _CERTIFICATE = 11
 # Names and addresses; nothing that would begin another header line.
 _HOST = re.compile(r"[\w.:%-]+", re.ASCII)
 _ALPN = ["h2", "http/1.1"]
+_PROXY_PORTS = {"http": 80, "socks5": 1080, "socks5h": 1080}
 
 
 class _EndedError(Exception):
@@ -135,17 +137,19 @@ class _Attempt:
             raise _EndedError("not a host name")
         if self._target.proxy is not None:
             url = urlsplit(self._target.proxy)
-            if url.scheme != "http" or not url.hostname:
-                raise _EndedError("the probe speaks to http:// proxies only")
-            host, port = url.hostname, url.port or 80
+            if url.scheme not in _PROXY_PORTS or not url.hostname:
+                raise _EndedError("the probe speaks to http:// and socks5:// proxies only")
+            host, port = url.hostname, url.port or _PROXY_PORTS[url.scheme]
         connection = socket.create_connection((host, port), self._left_s())
         self._ip = connection.getpeername()[0]
         return connection
 
     def _tunnel(self, connection: socket.socket) -> bytes:
-        """CONNECT through the proxy, if there is one. Returns what came behind its answer."""
+        """The way through the proxy, if there is one. Returns what came behind its answer."""
         if self._target.proxy is None:
             return b""
+        if self._target.proxy.startswith("socks"):
+            return self._socks(connection)
         authority = f"[{self._target.host}]" if ":" in self._target.host else self._target.host
         authority += f":{self._target.port}"
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", "User-Agent: Go-http-client/1.1"]
@@ -164,6 +168,29 @@ class _Attempt:
                 raise _EndedError("the proxy does not answer in HTTP") from None
             if isinstance(event, ResponseEvent) and not reader.switched:
                 raise _EndedError(f"the proxy answers CONNECT with {event.head.status} {event.head.reason}".rstrip())
+        return reader.rest
+
+    def _socks(self, connection: socket.socket) -> bytes:
+        """RFC 1928 and 1929; the proxy resolves the name, as with go (net/http, socks_bundle.go)."""
+        url, host = urlsplit(self._target.proxy or ""), self._target.host.encode("ascii")
+        login = b"\1" + b"".join(bytes([len(text)]) + text for text in map(_unquoted, (url.username, url.password)))
+        request = b"\5\1\0\3" + bytes([len(host)]) + host + self._target.port.to_bytes(2, "big")
+        reader = socks.ServerReader(socks.V5)
+        connection.sendall(b"\5\1\0" if url.username is None else b"\5\2\0\2")
+        while not reader.switched:
+            try:
+                reader.receive(self._receive(connection))
+                event = reader.next_event()
+            except WireError:
+                raise _EndedError("the proxy does not speak SOCKS") from None
+            if isinstance(event, socks.Method) and event.method in (socks.NO_LOGIN, socks.PASSWORD):
+                connection.sendall(login if event.method == socks.PASSWORD else request)
+            elif isinstance(event, socks.LoginResult) and event.status == 0:
+                connection.sendall(request)
+            elif isinstance(event, socks.Reply) and not reader.switched:
+                raise _EndedError(f"the proxy refuses SOCKS: {socks.reply_text(event.version, event.code)}")
+            elif event is not None and not reader.switched:
+                raise _EndedError("the proxy refuses the login")
         return reader.rest
 
     def _handshake(self, connection: socket.socket, early: bytes, server_name: str, newest: ssl.TLSVersion) -> None:
@@ -208,6 +235,10 @@ class _Attempt:
         if left <= 0:
             raise TimeoutError
         return left
+
+
+def _unquoted(text: str | None) -> bytes:
+    return unquote(text or "").encode()[: socks.MAX_TEXT_BYTES]
 
 
 def _context(newest: ssl.TLSVersion) -> ssl.SSLContext:

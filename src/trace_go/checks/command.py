@@ -10,7 +10,7 @@ from trace_go.model.report import Case
 
 MAX_WORD_CHARS = 1000
 """a name or URL that is longer does not help anybody who reads it on a terminal"""
-_PORTS = {"http": 80, "https": 443}
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 
 def shell(template: str, *words: str) -> str | None:
@@ -57,40 +57,57 @@ def port_of(case: Case, request: Request) -> int:
 
 
 def handshake(case: Case, request: Request, server_name: str | None = None) -> str | None:
-    """An openssl command that shows what the server of a request answers to TLS, by the same forward proxy.
+    """A command that shows what the server of a request answers to TLS, by the same forward proxy.
 
-    server_name: another name to ask for than the server's own.
+    openssl does not speak SOCKS, curl does. server_name: another name to ask for than the server's own.
     """
-    host = target(request)
-    words = [f"{f'[{host}]' if ':' in host else host}:{port_of(case, request)}"]
-    template = "openssl s_client -connect {}"
+    host, port, proxy = target(request), port_of(case, request), forward_proxy(case, request)
+    place, name = f"{f'[{host}]' if ':' in host else host}:{port}", server_name or host
+    if proxy and proxy.startswith("socks"):
+        url = f"https://{f'[{name}]' if ':' in name else name}:{port}/"
+        other = ("--connect-to {} ", f"{name}:{port}:{place}") if server_name else ("",)
+        return shell(f"curl -vk --max-time 10 --proxy {{}} {other[0]}-o /dev/null {{}}", proxy, *other[1:], url)
+    words, template = [place], "openssl s_client -connect {}"
     if server_name or not is_address(host):
         template += " -servername {}"
-        words.append(server_name or host)
-    if proxy := forward_proxy(case, request):
+        words.append(name)
+    if proxy:
         template += " -proxy {}"
         words.append(proxy)
     return shell(f"{template} -showcerts </dev/null", *words)
 
 
 def forward_proxy(case: Case, request: Request) -> str | None:
-    """`host:port` of the forward proxy on the way of a request, from the packets or the proxy variables."""
+    """The forward proxy on the way of a request, from the packets or the proxy variables.
+
+    `host:port` of an HTTP proxy, `socks5h://host:port` of one that speaks SOCKS.
+    """
     hop = next((item for item in request.hops if item.role is Role.FORWARD_PROXY), None)
     host = (hop.host or hop.ip) if hop else None
     if hop is None or host is None:
         return None
     name = f"[{host}]" if ":" in host else host
     if hop.flow is not None:
-        return f"{name}:{case.flows[hop.flow].server.port}"
+        flow = case.flows[hop.flow]
+        socks = flow.tunnel is not None and flow.tunnel.protocol != "http"
+        return f"{'socks5h://' if socks else ''}{name}:{flow.server.port}"
     for variable, value in case.account.process_env.items():
         if variable.lower() in ("https_proxy", "http_proxy"):
             try:
                 split = urlsplit(value)
                 if split.hostname == host:
-                    return f"{name}:{split.port or _PORTS.get(split.scheme, 80)}"
+                    socks = split.scheme.startswith("socks")
+                    return f"{'socks5h://' if socks else ''}{name}:{split.port or _PORTS.get(split.scheme, 80)}"
             except ValueError:  # a port that is no number
                 continue
     return None
+
+
+def proxy_variable(case: Case, request: Request) -> str:
+    """The variable that names the forward proxy of a request, as the environment spells it."""
+    wanted = "HTTP_PROXY" if (request.url or "").startswith("http:") else "HTTPS_PROXY"
+    env = case.account.process_env
+    return next((name for name in (wanted, wanted.lower()) if env.get(name)), wanted)
 
 
 def setting(case: Case, name: str, value: str) -> str | None:

@@ -6,13 +6,18 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from trace_go.checks import proof
+from trace_go.gocmd.environment import why_no_proxy
 from trace_go.model.evidence import Confidence, Evidence, EvidenceKind
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.flow import Outcome
-from trace_go.model.ledger import Artifact, HandledBy, Request, Role
+from trace_go.model.ledger import Artifact, HandledBy, Request, Role, Stage
 from trace_go.model.report import Case
 
 _RESPONSE = "\n\tserver response:"
+
+
+SLOW_S = 2.0
+"""a healthy server or proxy answers within this time even what it must fetch first"""
 
 
 class Meta(Struct, frozen=True, kw_only=True):
@@ -25,12 +30,24 @@ class Meta(Struct, frozen=True, kw_only=True):
 
 
 def failed(case: Case, *kinds: str) -> dict[str, list[Request]]:
-    """Requests that failed in one of these ways, by the party where they broke."""
+    """Requests that failed in one of these ways, by the party where they broke.
+
+    Those that missed the forward proxy are left out: proxy-not-used tells more.
+    """
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
-        if request.failure and request.failure.kind in kinds:
+        if request.failure and request.failure.kind in kinds and not missed_proxy(case, request):
             groups[where(request)].append(request)
     return groups
+
+
+def missed_proxy(case: Case, request: Request) -> str | None:
+    """The variable because of which a request to a public host went without a forward proxy, and got nowhere."""
+    far = request.failure is None or request.failure.stage not in (Stage.DNS, Stage.CONNECT)
+    public = request.asked is not None and request.asked.public
+    if far or not public or not case.account.process_env:
+        return None
+    return why_no_proxy(request.url or "", case.account.process_env)
 
 
 def where(request: Request) -> str:
@@ -91,6 +108,15 @@ def _other_mirror_served(case: Case, moments_ns: list[int]) -> bool:
         if _to_mirror(item) and (flow := proof.flow_of(case, item)) and flow.last_down_ns > max(moments_ns)
         if flow.outcome is not Outcome.IDLE
     )
+
+
+def waited_s(case: Case, request: Request) -> float:
+    """How long the connection had been silent at the end of the command, else of the connection; 0 = not known."""
+    flow = proof.flow_of(case, request)
+    if flow is None:
+        return 0.0
+    spoken_ns = max(flow.last_up_ns, flow.last_down_ns)
+    return max(0, (case.account.ended_ns or flow.end_ns) - spoken_ns) / 1e9 if spoken_ns else 0.0
 
 
 def reason(request: Request) -> str:

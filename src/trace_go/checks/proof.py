@@ -6,7 +6,7 @@ from trace_go.model import evidence
 from trace_go.model.chain import Judgement
 from trace_go.model.dns import Lookup
 from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
-from trace_go.model.flow import Flow, Outcome
+from trace_go.model.flow import Flow, Outcome, Tunnel
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 from trace_go.model.tls import TlsState
@@ -92,6 +92,8 @@ def _decisive(flow: Flow) -> Evidence | None:
 
 
 def _reset(flow: Flow) -> tuple[int, str]:
+    if flow.tunnel and flow.tunnel.reason and not flow.tunnel.opened and flow.tunnel.status is None:
+        return _unanswered(flow.tunnel, "")
     return (flow.reset.packet, f"RST from {flow.server.ip}") if flow.reset else (0, "")
 
 
@@ -102,7 +104,7 @@ def _no_answer(flow: Flow) -> tuple[int, str]:
 
 def _tunnel(flow: Flow) -> tuple[int, str]:
     tunnel = flow.tunnel
-    return (tunnel.response_packet, f"{tunnel.status} {tunnel.reason}".rstrip()) if tunnel else (0, "")
+    return (tunnel.response_packet, tunnel.answer) if tunnel else (0, "")
 
 
 def _alert(flow: Flow) -> tuple[int, str]:
@@ -124,12 +126,22 @@ def _not_tls(flow: Flow) -> tuple[int, str]:
 def _silence(flow: Flow) -> tuple[int, str]:
     if flow.tls:
         return flow.tls.hello_packet, f"ClientHello for {flow.name or flow.server.ip}, never answered"
+    if flow.tunnel:
+        return _unanswered(flow.tunnel, "never answered")
     waiting = next((item for item in flow.exchanges if item.status is None), None)
     return (waiting.request_packet, f"{waiting.method} request, never answered") if waiting else (0, "")
 
 
+def _unanswered(tunnel: Tunnel, how: str) -> tuple[int, str]:
+    if tunnel.reason:
+        return tunnel.response_packet, f"the answer to {tunnel.request} is {tunnel.reason}"
+    return tunnel.request_packet, f"{tunnel.request}, {how}"
+
+
 def _closed(flow: Flow) -> tuple[int, str]:
     tls, name = flow.tls, flow.name or flow.server.ip
+    if flow.tunnel and not tls:
+        return _unanswered(flow.tunnel, "then the connection is closed")
     if not tls:
         return 0, ""
     last = "ClientHello for" if tls.end_packet == tls.hello_packet else "the last of the handshake with"

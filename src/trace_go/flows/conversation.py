@@ -17,7 +17,7 @@ from trace_go.model.errors import WireError
 from trace_go.model.flow import Tunnel
 from trace_go.model.http import Exchange, HttpRequestHead, HttpResponseHead
 from trace_go.model.tls import TlsState
-from trace_go.wire import dns, http1
+from trace_go.wire import dns, http1, socks
 from trace_go.wire.page import maybe_page
 from trace_go.wire.secrets import mask_text, mask_url
 from trace_go.wire.tls_stream import TlsReader, looks_like_tls
@@ -42,7 +42,7 @@ _HELLO = re.compile(rb"\x16\x03[\x00-\x04]..[\x01\x02]\x00..\x03", re.DOTALL)
 _HELLO_START = 9
 """bytes that may be the start of one"""
 
-Reader: TypeAlias = TlsReader | http1.RequestReader | http1.ResponseReader
+Reader: TypeAlias = TlsReader | http1.RequestReader | http1.ResponseReader | socks.ClientReader | socks.ServerReader
 
 
 class Side:
@@ -148,6 +148,8 @@ class Conversation:
             error.__traceback__ = None  # the reader keeps the error, whose frames would keep the reader
             if self.tls and side.speaks == "tls":
                 self.tls.broke(which == self.client, str(error), number, time_ns)
+            elif side.speaks == "socks" and self.tunnel and self.tunnel.status is None and which != self.client:
+                self._no_tunnel(self.tunnel, number, time_ns)
             side.close()
         if side.open and side.position < offset + length:
             side.lose()  # cut by the snap length: what follows cannot be joined
@@ -165,11 +167,14 @@ class Conversation:
             self._start_tls(which, side, data, number, time_ns)
             return
         answer, request = http1.looks_like_response(data), http1.looks_like_request(data)
+        asks_socks = self._undecided() and socks.looks_like_client(data)
         if answer:
             self._start_answers(which, side, data, number, time_ns)
         elif request:
             self._start_requests(which, side, data, number, time_ns)
-        elif None in (tls, answer, request) and len(data) < MAX_SNIFF:
+        elif asks_socks:
+            self._start_socks(which, side, data, number, time_ns)
+        elif None in (tls, answer, request, asks_socks) and len(data) < MAX_SNIFF:
             side.buffer = data
         elif self.is_dns:
             side.speaks = self.protocol = "dns"
@@ -178,6 +183,9 @@ class Conversation:
             self.protocol = self.protocol or ("ssh" if data.startswith(b"SSH-") else "")
             if self.tls and which != self.client and not self.upgraded:
                 self.tls.not_tls(data, number, time_ns)
+                side.close()
+            elif self.tunnel and self.tunnel.status is None and which != self.client:
+                self._no_tunnel(self.tunnel, number, time_ns)
                 side.close()
             else:
                 side.speaks = "unknown"
@@ -228,6 +236,31 @@ class Conversation:
             side.reader.expect(head.method)
         self._read(which, side, data, number, time_ns)
 
+    def _start_socks(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
+        """The client's first bytes; the other side's are then its proxy's."""
+        self.client, self.protocol = which, "socks"
+        proxy = self.sides[1 - which]
+        side.speaks = proxy.speaks = "socks"
+        side.reader, proxy.reader = socks.ClientReader(), socks.ServerReader(data[0])
+        self.tunnel = Tunnel(
+            protocol=f"socks{data[0]}",
+            authority="",
+            status=None,
+            reason="",
+            request_packet=number,
+            request_ns=time_ns,
+            response_packet=0,
+            response_ns=0,
+            user_agent=None,
+            has_credentials=False,
+        )
+        self._read(which, side, data, number, time_ns)
+
+    def _no_tunnel(self, tunnel: Tunnel, number: int, time_ns: int) -> None:
+        """The answer is not in the protocol in which the tunnel was asked for."""
+        reason = f"not {'HTTP' if tunnel.protocol == 'http' else 'SOCKS'}"
+        self.tunnel = replace(tunnel, reason=reason, response_packet=number, response_ns=time_ns)
+
     # -- readers -----------------------------------------------------------------------------------------------------
 
     def _read(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
@@ -244,6 +277,8 @@ class Conversation:
                 self.sides[1].close()
         elif isinstance(reader, http1.RequestReader):
             self._requests(which, side, reader, number, time_ns)
+        elif isinstance(reader, socks.ClientReader | socks.ServerReader):
+            self._socks(which, side, reader, number, time_ns)
         else:
             self._answers(which, side, reader, number, time_ns)
         if side.reader is reader and reader.skip:
@@ -300,6 +335,35 @@ class Conversation:
         if reader.switched:
             self._switch(which, side, reader.rest, number, time_ns)
 
+    def _socks(
+        self, which: int, side: Side, reader: socks.ClientReader | socks.ServerReader, number: int, time_ns: int
+    ) -> None:
+        while (event := reader.next_event()) is not None:
+            assert self.tunnel is not None
+            if isinstance(event, socks.Request):
+                if event.command != socks.CONNECT:
+                    raise WireError(0, "SOCKS without a tunnel")
+                self.tunnel = replace(
+                    self.tunnel,
+                    authority=event.authority,
+                    request_packet=number,
+                    has_credentials=self.tunnel.has_credentials or event.has_user,
+                )
+            elif isinstance(event, socks.Login):
+                self.tunnel = replace(self.tunnel, has_credentials=True)
+            elif (answer := _socks_answer(event)) is not None:
+                status, reason = answer
+                self.tunnel = replace(
+                    self.tunnel,
+                    status=status,
+                    reason=reason,
+                    response_packet=number,
+                    response_ns=time_ns,
+                )
+        if reader.switched:
+            side.speaks = ""
+            self._switch(which, side, reader.rest, number, time_ns)
+
     def _switch(self, which: int, side: Side, rest: bytes, number: int, time_ns: int) -> None:
         """What follows a CONNECT is another protocol (or, after a refusal, the next request): look at it afresh."""
         side.reader = None
@@ -332,6 +396,17 @@ class Conversation:
         """The exchanges, unanswered ones last. (An unanswered CONNECT is the tunnel's business.)"""
         waiting = [_exchange(*request) for request in self.open_requests if request[0].method != "CONNECT"]
         return tuple(self.exchanges + waiting)
+
+
+def _socks_answer(event: socks.Event) -> tuple[int, str] | None:
+    """(status, reason) of a message that ends the negotiation."""
+    if isinstance(event, socks.Reply):
+        return event.code, socks.reply_text(event.version, event.code)
+    if isinstance(event, socks.Method) and event.method == socks.NONE_ACCEPTABLE:
+        return event.method, "no acceptable authentication method"
+    if isinstance(event, socks.LoginResult) and event.status:
+        return event.status, "user name and password rejected"
+    return None
 
 
 def _exchange(

@@ -151,7 +151,7 @@ def _tcp_outcome(
     tunnel = talk.tunnel if talk else None
     if not facts.answered:
         return _unanswered(facts)
-    if tunnel and tunnel.status is not None and tunnel.status // 100 != 2:
+    if tunnel and tunnel.status is not None and not tunnel.opened:
         return Outcome.TUNNEL_REFUSED
     if tls:
         return _tls_outcome(facts, tls)

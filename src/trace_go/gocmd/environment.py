@@ -192,6 +192,27 @@ def raw_proxy_for(url: str, process_env: Mapping[str, str]) -> str | None:
     return proxy
 
 
+def why_no_proxy(url: str, process_env: Mapping[str, str]) -> str | None:
+    """The variable because of which go uses no proxy for a URL although one is configured; None when there is none.
+
+    One of NO_PROXY, HTTP_PROXY (does not count for https), ALL_PROXY (go ignores it), as the environment spells it.
+    """
+    if raw_proxy_for(url, process_env):
+        return None
+    named = {name.upper(): name for name, value in process_env.items() if value}
+    if raw_proxy_for(url, {name: value for name, value in process_env.items() if name.upper() != "NO_PROXY"}):
+        return named.get("NO_PROXY")
+    others = ("HTTP_PROXY", "ALL_PROXY") if url.startswith("https:") else ("ALL_PROXY",)
+    return next((named[name] for name in others if name in named), None)
+
+
+def matching_entries(url: str, no_proxy: str) -> list[str]:
+    """The entries of NO_PROXY that match the host of a URL."""
+    always = {"HTTP_PROXY": "http://proxy.invalid", "HTTPS_PROXY": "http://proxy.invalid"}
+    entries = [text.strip() for text in no_proxy.split(",")]
+    return [entry for entry in entries if entry and raw_proxy_for(url, always | {"NO_PROXY": entry}) is None]
+
+
 def _maybe_proxy(value: str) -> str | None:
     if not value:
         return None

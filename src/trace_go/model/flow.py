@@ -48,18 +48,51 @@ class Reset(Struct, frozen=True, kw_only=True, gc=False):
     """hop limit of the RST"""
 
 
-class Tunnel(Struct, frozen=True, kw_only=True, gc=False):
-    """HTTP CONNECT through a forward proxy (RFC 9110 §9.3.6)."""
+_SOCKS_GRANTED = {"socks4": 90, "socks5": 0}
 
+
+class Tunnel(Struct, frozen=True, kw_only=True, gc=False):
+    """A way through a forward proxy: HTTP CONNECT (RFC 9110 §9.3.6) or SOCKS (RFC 1928)."""
+
+    protocol: str = "http"
+    """`http`, `socks4` or `socks5`"""
     authority: str
+    """`host:port`; empty where a SOCKS proxy refused the client before it could ask"""
     status: int | None
+    """of HTTP, or the number of the SOCKS answer; None = no answer"""
     reason: str
+    """of the answer; what the answer is `not` when it is in another protocol"""
     request_packet: int
     request_ns: int
     response_packet: int
     response_ns: int
     user_agent: str | None
     has_credentials: bool
+
+    @property
+    def opened(self) -> bool:
+        if self.protocol == "http":
+            return self.status is not None and self.status // 100 == 2
+        return self.status == _SOCKS_GRANTED[self.protocol]
+
+    @property
+    def host(self) -> str | None:
+        return self.authority.rpartition(":")[0].strip("[]").lower() or None
+
+    @property
+    def request(self) -> str:
+        """`CONNECT proxy.golang.org:443`; of SOCKS without the authority where the client did not come so far."""
+        word = "CONNECT" if self.protocol == "http" else self.protocol.upper()
+        return f"{word} {self.authority}".rstrip()
+
+    @property
+    def answer(self) -> str:
+        """`403 Forbidden`, `connection refused (SOCKS answer 5)`; empty without an answer."""
+        if self.status is None:
+            return ""
+        if self.protocol == "http":
+            return f"{self.status} {self.reason}".rstrip()
+        return f"{self.reason} (SOCKS answer {self.status})"
 
 
 class Flow(Struct, frozen=True, kw_only=True, gc=False):
@@ -113,8 +146,8 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
         """The host name the client meant, from the strongest sign on the wire."""
         if self.tls and self.tls.hello and self.tls.hello.sni:
             return self.tls.hello.sni.rstrip(".").lower()
-        if self.tunnel:
-            return self.tunnel.authority.rsplit(":", 1)[0].strip("[]").lower()
+        if self.tunnel and self.tunnel.host:
+            return self.tunnel.host
         return self.exchanges[0].host.rsplit(":", 1)[0].strip("[]").lower() if self.exchanges else None
 
     @property

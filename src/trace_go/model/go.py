@@ -121,3 +121,8 @@ class KnownHost(Struct, frozen=True, kw_only=True, gc=False):
     label: str
     source: str
     """`built in`, `trace-go.toml` or `GOPROXY`"""
+
+    @property
+    def public(self) -> bool:
+        """Everybody's, not only this site's."""
+        return self.source == "built in"

@@ -69,6 +69,8 @@ class Hop(Struct, frozen=True, kw_only=True, gc=False):
     """known name of the party, e.g. `Go module mirror`"""
     own: bool = False
     """the user's trace-go.toml names the party"""
+    public: bool = False
+    """known to be a host of the public internet"""
     visibility: Visibility = Visibility.SEEN
     redirected: bool = False
     """a redirect led here: the request was addressed to an earlier hop"""

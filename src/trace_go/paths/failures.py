@@ -31,6 +31,8 @@ STAGES: dict[str, Stage] = {
     "proxy-connect": Stage.PROXY,
     "proxy-refused": Stage.PROXY,
     "proxy-timeout": Stage.PROXY,
+    "proxy-closed": Stage.PROXY,
+    "proxy-protocol": Stage.PROXY,
     "handshake-timeout": Stage.TLS,
     "closed-in-handshake": Stage.TLS,
     "reset-in-handshake": Stage.TLS,
@@ -73,6 +75,7 @@ OUTCOMES: dict[str, frozenset[Outcome]] = {
     "not-tls": frozenset({Outcome.NOT_TLS}),
     "tls-alert": frozenset({Outcome.REFUSED_HANDSHAKE}),
     "proxy-refused": frozenset({Outcome.TUNNEL_REFUSED}),
+    "proxy-protocol": frozenset({Outcome.NOT_TLS, Outcome.CLOSED_IN_HANDSHAKE, Outcome.RESET, Outcome.SILENT}),
     "proxy-connect": frozenset({Outcome.REFUSED, Outcome.NO_ANSWER, Outcome.UNREACHABLE, Outcome.RESET}),
 } | {kind: frozenset({Outcome.REJECTED_CERTIFICATE, Outcome.REFUSED_HANDSHAKE}) for kind in CERTIFICATE_KINDS}
 """how the flow of a request ended that failed in this way before it had a connection, or alone on one"""
@@ -112,18 +115,21 @@ def of_flow(flow: Flow, judgement: Judgement | None) -> Failure | None:
     if found is None:
         return None
     kind, text = found
-    if flow.outcome is Outcome.RESET:
+    if flow.tunnel and flow.tunnel.status is None and flow.outcome in _UNANSWERED_TUNNELS:
+        kind, how = _UNANSWERED_TUNNELS[flow.outcome]
+        if flow.tunnel.reason:
+            kind, how = "proxy-protocol", f"answers {flow.tunnel.reason} to"
+        text = f"the forward proxy {how} {flow.tunnel.request.split()[0]}"
+    elif flow.outcome is Outcome.RESET:
         if flow.tls and flow.tls.state is not TlsState.ESTABLISHED:
             kind, text = "reset-in-handshake", "the connection was reset during the TLS handshake"
     elif flow.outcome is Outcome.SILENT:
-        if flow.tunnel and not flow.tls:
-            kind, text = "proxy-timeout", "the forward proxy did not answer CONNECT"
-        elif flow.tls is None:
+        if flow.tls is None:
             kind, text = "response-timeout", "the request was never answered"
     elif flow.outcome is Outcome.CLOSED_IN_HANDSHAKE and flow.tls is None:
         kind, text = "eof", "the server closed the connection instead of answering"
     elif flow.outcome is Outcome.TUNNEL_REFUSED and flow.tunnel:
-        text = f"the forward proxy answered CONNECT with {flow.tunnel.status} {flow.tunnel.reason}".rstrip()
+        text = f"the forward proxy refused the tunnel: {flow.tunnel.answer}"
     elif flow.outcome is Outcome.UNREACHABLE and flow.icmp:
         text = f"ICMP: {flow.icmp}"
     elif flow.outcome is Outcome.REJECTED_CERTIFICATE or _refused_unread(flow, judgement):
@@ -137,6 +143,12 @@ def _refused_unread(flow: Flow, judgement: Judgement | None) -> bool:
     return by_client and judgement is not None and judgement.fault in (ChainFault.UNREADABLE, ChainFault.WEAK_KEY)
 
 
+def sharpened(found: Failure, flow: Flow | None) -> Failure:
+    """What go says in general words, as what the packets of its flow show: that the proxy did not answer."""
+    shown = of_flow(flow, None) if flow and found.kind in _VAGUE else None
+    return shown if shown and shown.stage is Stage.PROXY else found
+
+
 def _certificate(judgement: Judgement | None) -> Failure:
     if judgement and judgement.fault and not judgement.trusted:
         return failure(KIND_OF_FAULT[judgement.fault], judgement.detail)
@@ -146,6 +158,12 @@ def _certificate(judgement: Judgement | None) -> Failure:
     return failure("certificate-rejected", f"the client refused the server's certificate{known}; why is not observable")
 
 
+_VAGUE = frozenset({"eof", "unexpected-eof", "reset", "response-timeout"})
+_UNANSWERED_TUNNELS = {
+    Outcome.SILENT: ("proxy-timeout", "did not answer"),
+    Outcome.RESET: ("proxy-closed", "reset the connection instead of answering"),
+    Outcome.CLOSED_IN_HANDSHAKE: ("proxy-closed", "closed the connection instead of answering"),
+}
 _TEXTS: dict[Outcome, tuple[str, str]] = {
     Outcome.NO_ANSWER: ("connect-timeout", "no answer to the connection attempts (SYN)"),
     Outcome.REFUSED: ("refused", "the connection was refused"),

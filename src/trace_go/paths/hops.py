@@ -78,7 +78,7 @@ def hops(index: Index, legs: Sequence[Leg]) -> tuple[Hop, ...]:
 def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
     flow, through = leg.flow, proxied(index, leg)
     stage = leg.failure.stage if leg.failure else None
-    proxy_host = host_of(leg.proxy) if leg.proxy else None
+    proxy_host = host_of(leg.proxy) if leg.proxy else index.address_name(flow) if through and flow else None
     way: list[Hop] = []
     if not redirected or stage is Stage.DNS:
         way += _resolver(index, proxy_host if through else leg.host, leg)
@@ -119,6 +119,7 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
             flow=flow.id if flow else None,
             label=known.label if known else "",
             own=known is not None and known.source == "trace-go.toml",
+            public=known is not None and known.public,
             visibility=Visibility.INFERRED if hidden or guessed or flow is None or through else Visibility.SEEN,
             broken=leg.failure is not None and not any(hop.broken for hop in way),
         )

@@ -62,6 +62,10 @@ class Index:
         names = dict.fromkeys(plain_host(lookup.name) for lookup in reversed(own or before))
         return sorted(names, key=lambda name: self.hosts.lookup(name) is None)
 
+    def address_name(self, flow: Flow) -> str | None:
+        """The name for which DNS gave the address that the flow goes to, also where it says another of itself."""
+        return next(iter(self._resolved(flow)), None)
+
     def name(self, flow: Flow) -> str | None:
         """The name that a flow was meant for: said by itself, or inferred from the DNS answer that gave its address."""
         return self._named.get(flow.id)

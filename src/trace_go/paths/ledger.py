@@ -20,7 +20,7 @@ from trace_go.model.go import GoAccount
 from trace_go.model.http import Exchange
 from trace_go.model.ledger import Artifact, Failure, HandledBy, Request, RequestTimings, Role, Stage
 from trace_go.paths.carrier import Carriers, Wanted, ends
-from trace_go.paths.failures import of_flow, of_lookup
+from trace_go.paths.failures import of_flow, of_lookup, sharpened
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
 from trace_go.paths.index import Index, is_extra, of_go
 from trace_go.paths.rows import Row, Sources, evidence_of_exchange
@@ -228,6 +228,9 @@ class _Builder:
             asked = next((parts for item in first.flow.exchanges if (parts := maybe_module_url(item.url))), None)
             row = replace(row, url=asked.base if asked else row.url)
             first = replace(first, https=False)
+        if first.failure and first.failure is row.failure:
+            row = replace(row, failure=sharpened(first.failure, first.flow))
+            first = replace(first, failure=row.failure)
         exchange = None
         if first.flow and row.flow is None:
             exchange = next((item for item in first.flow.exchanges if item.url == row.url), None)
@@ -357,7 +360,7 @@ def _shown(flow: Flow, name: str | None) -> Evidence:
     if tls and tls.hello and tls.hello.sni:
         text = f"ClientHello for {tls.hello.sni}"
     elif flow.tunnel:
-        text = f"CONNECT {flow.tunnel.authority}"
+        number, text = flow.tunnel.request_packet, flow.tunnel.request
     elif flow.outcome in (Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNREACHABLE):
         text = f"SYN to {flow.server.ip}:{flow.server.port}" + (f" ({name})" if name else "")
     else:

@@ -110,6 +110,7 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tunnel(msgspec.Struct, frozen=True, kw_only=True):
+    protocol: str
     authority: str
     status: int | None
     reason: str
@@ -475,6 +476,7 @@ def _certificate(x: tls.Certificate) -> Certificate:
 
 def _tunnel(x: flow.Tunnel, of: flow.Flow) -> Tunnel:
     return Tunnel(
+        protocol=x.protocol,
         authority=x.authority,
         status=x.status,
         reason=x.reason,

@@ -9,7 +9,8 @@ Why it matters
     fell back to its default certificate, or a portal answers.
 
 How we know
-    The names in the server's certificate, on the wire (up to TLS 1.2) or from a probe; go's error line.
+    The names in the server's certificate, on the wire (up to TLS 1.2) or from a probe; go's error line. With a forward
+    proxy it is the proxy that resolves the name and connects.
 
 False positives
     None: go refused the certificate.
@@ -26,7 +27,7 @@ import re
 from collections.abc import Iterator
 
 from trace_go.checks.chains import Refused, names, refused
-from trace_go.checks.command import shell, target
+from trace_go.checks.command import forward_proxy, handshake, shell, target
 from trace_go.checks.framework import Meta, count, finding
 from trace_go.checks.proof import of_chain
 from trace_go.model.chain import ChainFault
@@ -46,13 +47,17 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         unlisted = found.fault is ChainFault.COMMON_NAME_ONLY
         what = "names it where go does not look" if unlisted else _is_for(found)
+        proxy = forward_proxy(case, found.requests[0])
+        through = f"The forward proxy {proxy} chose the server to which its tunnel leads. " if proxy else ""
         yield finding(
             case,
             "certificate-wrong-name",
             META,
             title=f"The certificate of {found.host} {what}",
-            detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
-            remedy=Remedy(
+            detail=f"{found.why} {through}{count(len(found.requests), 'request')} failed.",
+            remedy=_proxied(handshake(case, found.requests[0]))
+            if proxy and not unlisted
+            else Remedy(
                 text=_RENEW if unlisted else _LOOK,
                 command=None if unlisted else shell("dig {}", target(found.requests[0])),
             ),
@@ -71,3 +76,9 @@ def _is_for(found: Refused) -> str:
         told = _GO_SAYS.search(failure.text) if failure else None
         listed = tuple(told[1].split(", ")) if told else ()
     return f"is for {names(listed)}" if listed else "is for another name"
+
+
+def _proxied(command: str | None) -> Remedy:
+    return Remedy(
+        text="Ask the proxy's operator where its tunnel to this name leads: it resolves the name.", command=command
+    )

@@ -24,7 +24,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.command import handshake
+from trace_go.checks.command import forward_proxy, handshake
 from trace_go.checks.framework import Meta, count, failed, finding, reason
 from trace_go.checks.proof import flow_of
 from trace_go.model.evidence import Confidence
@@ -45,7 +45,10 @@ def find(case: Case) -> Iterator[Finding]:
         seen = [flow for item in requests if (flow := flows[item.id])]
         reset = any(item.failure and "reset" in item.failure.kind for item in requests)
         when = "right after the ClientHello" if seen else "before an answer"
-        detail = f"{count(len(requests), 'request')} ended {when}{_distance(seen)}."
+        proxy = forward_proxy(case, requests[0])
+        detail = f"{count(len(requests), 'request')} ended {when}{'' if proxy else _distance(seen)}."
+        if proxy:
+            detail += f" In the tunnel of {proxy} the proxy may have done it, the server, or a device between."
         yield finding(
             case,
             "reset-in-handshake",

@@ -7,7 +7,7 @@ Why it matters
     go has no overall timeout: a stalled answer hangs the whole command until somebody ends it.
 
 How we know
-    go's log has the start of the request and no end; in clear HTTP and CONNECT, the request's packet without an answer.
+    go's log has the start of the request and no end; in clear HTTP, the request's packet without an answer.
 
 False positives
     A command that was interrupted leaves requests open that were merely slow: the finding says how long nothing came,
@@ -24,23 +24,18 @@ References
 from collections.abc import Iterator
 
 from trace_go.checks.command import shell
-from trace_go.checks.framework import Meta, count, failed, finding
-from trace_go.checks.proof import flow_of
+from trace_go.checks.framework import SLOW_S, Meta, count, failed, finding, waited_s
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
 META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=40)
 
-SLOW_S = 2.0
-"""a healthy mirror answers within this time even what it must fetch first"""
-
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests in failed(case, "response-timeout", "proxy-timeout").items():
-        waited_s = max((_waited_s(case, item) for item in requests), default=0.0)
-        silence = f", after {waited_s:.1f} s of silence" if waited_s else ""
+    for host, requests in failed(case, "response-timeout").items():
+        waited = max((waited_s(case, item) for item in requests), default=0.0)
+        silence = f", after {waited:.1f} s of silence" if waited else ""
         first = requests[0]
         yield finding(
             case,
@@ -54,14 +49,5 @@ def find(case: Case) -> Iterator[Finding]:
             ),
             subject=host,
             requests=requests,
-            confidence=Confidence.LOW if 0 < waited_s < SLOW_S else Confidence.HIGH,
+            confidence=Confidence.LOW if 0 < waited < SLOW_S else Confidence.HIGH,
         )
-
-
-def _waited_s(case: Case, request: Request) -> float:
-    """How long the connection had been silent at the end of the command, else of the connection; 0 = not known."""
-    flow = flow_of(case, request)
-    if flow is None:
-        return 0.0
-    spoken_ns = max(flow.last_up_ns, flow.last_down_ns)
-    return max(0, (case.account.ended_ns or flow.end_ns) - spoken_ns) / 1e9 if spoken_ns else 0.0
