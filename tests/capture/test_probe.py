@@ -238,7 +238,7 @@ def test_through_a_proxy_with_credentials(chain: Chain, serve: Callable[[Handler
     ("proxy", "error", "asked"),
     [
         ("http://127.0.0.1:{port}", "the proxy answers CONNECT with 407 Proxy Authentication Required", 1),
-        ("socks5://127.0.0.1:{port}", "the probe speaks to http:// proxies only", 0),
+        ("https://127.0.0.1:{port}", "the probe speaks to http:// and socks5:// proxies only", 0),
         ("http://127.0.0.1:99999", "not a host name", 0),
     ],
 )
@@ -246,6 +246,52 @@ def test_a_proxy_that_does_not_connect(serve: Callable[[Handler], int], proxy: s
     refusing = Proxy(0, b"407 Proxy Authentication Required")
     result = probe("example.test", 443, proxy=proxy.format(port=serve(refusing)))
     assert (result.error, result.chain, len(refusing.requests)) == (error, (), asked)
+
+
+class Socks:
+    """A SOCKS 5 proxy that wants a login when it has one, and connects through to `port` whatever was asked for."""
+
+    def __init__(self, port: int, login: bytes = b"", code: int = 0) -> None:
+        self.port, self.login, self.code = port, login, code
+        self.requests: list[bytes] = []
+
+    def __call__(self, connection: socket.socket) -> None:
+        method = 2 if self.login else 0
+        if bytes([method]) not in connection.recv(100)[2:]:
+            connection.sendall(b"\x05\xff")
+            return
+        connection.sendall(bytes([5, method]))
+        if self.login:
+            connection.sendall(b"\x01\x00" if connection.recv(600) == self.login else b"\x01\x01")
+        self.requests.append(connection.recv(300))
+        connection.sendall(bytes([5, self.code, 0, 1, *bytes(6)]))
+        with socket.create_connection(("127.0.0.1", self.port)) as onward:
+            threading.Thread(target=copy, args=(onward, connection), daemon=True).start()
+            copy(connection, onward)
+
+
+@pytest.mark.parametrize(("user", "login"), [("", b""), ("me:p%40ss@", b"\x01\x02me\x04p@ss")])
+def test_through_socks(chain: Chain, serve: Callable[[Handler], int], user: str, login: bytes) -> None:
+    proxy = Socks(serve(TlsServer(chain, ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3, "h2")), login)
+    result = probe("proxy.golang.example", 443, proxy=f"socks5://{user}127.0.0.1:{serve(proxy)}")
+    assert (result.error, result.chain, result.alpn) == (None, chain.der, "h2")
+    assert "p@ss" not in str(result.via)
+    assert "p%40ss" not in str(result.via)
+    assert proxy.requests[-1] == b"\x05\x01\x00\x03\x14proxy.golang.example\x01\xbb"
+
+
+@pytest.mark.parametrize(
+    ("handler", "user", "error"),
+    [
+        (Socks(0, code=4), "", "the proxy refuses SOCKS: host unreachable"),
+        (Socks(0, b"\x01\x02me\x04p@ss"), "", "the proxy refuses the login"),
+        (Socks(0, b"\x01\x02me\x04p@ss"), "me:other@", "the proxy refuses the login"),
+        (page, "", "the proxy does not speak SOCKS"),
+    ],
+)
+def test_socks_that_does_not_connect(serve: Callable[[Handler], int], handler: Handler, user: str, error: str) -> None:
+    result = probe("example.test", 443, proxy=f"socks5://{user}127.0.0.1:{serve(handler)}")
+    assert (result.error, result.chain) == (error, ())
 
 
 def test_many_at_once_with_a_total_limit(chain: Chain, serve: Callable[[Handler], int]) -> None:

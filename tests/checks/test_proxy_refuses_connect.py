@@ -27,8 +27,8 @@ def test_a_password_is_wanted(regression: Run) -> None:
     assert regression.in_account.remedy == found.remedy
 
 
-def test_packets_alone_know_the_proxy_by_address(fires: Run) -> None:
-    assert fires.in_packets.key == "proxy-refuses-connect:192.0.2.1:403"
+def test_packets_alone_know_the_proxy_by_the_name_that_was_resolved(fires: Run) -> None:
+    assert fires.in_packets.key == "proxy-refuses-connect:proxy.corp.example:403"
 
 
 def test_account_alone(fires: Run) -> None:

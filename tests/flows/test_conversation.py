@@ -451,9 +451,8 @@ def test_unknown_protocols_are_given_up(first: bytes) -> None:
         [(1, b"220 mail.example ESMTP\r\n"), (0, b"STARTTLS\r\n"), (1, b"220 go ahead\r\n")],
         [(0, bytes.fromhex("0000000804d2162f")), (1, b"S")],
         [(0, b"PROXY TCP4 10.1.1.1 10.2.2.2 5217 443\r\n")],
-        [(0, b"\5\1\0"), (1, b"\5\0"), (0, b"\5\1\0\3\7example\1\xbb"), (1, b"\5\0\0\1" + bytes(6))],
     ],
-    ids=["smtp", "postgres", "proxy header", "socks"],
+    ids=["smtp", "postgres", "proxy header"],
 )
 def test_tls_behind_another_protocol(preamble: list[tuple[int, bytes]], size: int) -> None:
     talk = Talk().open()

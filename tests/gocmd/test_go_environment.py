@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_go.gocmd.environment import match_globs, proxy_for, settings, split_goproxy
+from trace_go.gocmd.environment import (
+    match_globs,
+    matching_entries,
+    proxy_for,
+    settings,
+    split_goproxy,
+    why_no_proxy,
+)
 
 TABLES = json.loads((Path(__file__).parent / "data" / "go_tables.json").read_text(encoding="utf-8"))
 
@@ -38,6 +45,37 @@ def test_proxy_variables_upper_case_first_and_empty_means_unset() -> None:
     assert proxy_for("https://a.example/", environment) == "http://upper:1"
     assert proxy_for("https://a.example/", environment | {"HTTPS_PROXY": ""}) == "http://lower:1"
     assert proxy_for("http://a.example/", environment) is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "variable"),
+    [
+        ({}, None),
+        ({"HTTPS_PROXY": "http://p:1"}, None),
+        ({"HTTPS_PROXY": "http://p:1", "no_proxy": "a.example"}, "no_proxy"),
+        ({"HTTPS_PROXY": "http://p:1", "NO_PROXY": "b.example"}, None),
+        ({"NO_PROXY": "a.example"}, None),
+        ({"http_proxy": "http://p:1"}, "http_proxy"),
+        ({"http_proxy": "http://p:1", "NO_PROXY": "a.example"}, "http_proxy"),
+        ({"ALL_PROXY": "socks5://p:1"}, "ALL_PROXY"),
+        ({"ALL_PROXY": "socks5://p:1", "HTTP_PROXY": "http://p:1"}, "HTTP_PROXY"),
+        ({"ALL_PROXY": ""}, None),
+    ],
+)
+def test_why_no_proxy(environment: dict[str, str], variable: str | None) -> None:
+    assert why_no_proxy("https://a.example/x", environment) == variable
+
+
+def test_http_proxy_counts_for_http() -> None:
+    assert why_no_proxy("http://a.example/x", {"HTTPS_PROXY": "http://p:1"}) is None
+    assert why_no_proxy("http://a.example/x", {"ALL_PROXY": "http://p:1"}) == "ALL_PROXY"
+
+
+def test_matching_entries() -> None:
+    assert matching_entries("https://a.b.example/", "c.example, .b.example,10.0.0.0/8,b.example:443,,b.example:80") == [
+        ".b.example",
+        "b.example:443",
+    ]
 
 
 def test_http_proxy_is_not_used_in_cgi_programs() -> None:

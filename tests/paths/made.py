@@ -245,7 +245,7 @@ class Net:
         tunnel = Tunnel(
             authority=f"{name}:443",
             status=status,
-            reason="Connection established" if status == 200 else "Forbidden",
+            reason={200: "Connection established", None: ""}.get(status, "Forbidden"),
             request_packet=10 * len(self.flows) + 4,
             request_ns=self._now() + MS,
             response_packet=10 * len(self.flows) + 5 if status else 0,

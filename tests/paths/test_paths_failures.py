@@ -18,6 +18,7 @@ from trace_go.paths.failures import (
     failure,
     of_flow,
     of_lookup,
+    sharpened,
 )
 
 FINE = {Outcome.OK, Outcome.IDLE, Outcome.OPEN, Outcome.PARTIAL}
@@ -161,3 +162,32 @@ def test_a_chain_in_order_that_the_client_refused() -> None:
     found = of_flow(flow, net.judge(flow, trusted=True, visibility=Visibility.SEEN))
     assert found
     assert "in order by the trust store (system)" in found.text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind", "text"),
+    [
+        (Outcome.SILENT, "proxy-timeout", "the forward proxy did not answer CONNECT"),
+        (Outcome.RESET, "proxy-closed", "the forward proxy reset the connection instead of answering CONNECT"),
+        (Outcome.CLOSED_IN_HANDSHAKE, "proxy-closed", "the forward proxy closed the connection instead of answering"),
+    ],
+)
+def test_a_proxy_that_does_not_answer(outcome: Outcome, kind: str, text: str) -> None:
+    flow = Net().through_proxy(status=None, outcome=outcome, tls=False)
+    found = of_flow(flow, None)
+    assert found
+    assert (found.kind, found.stage) == (kind, Stage.PROXY)
+    assert found.text.startswith(text)
+    assert sharpened(failure("eof", "EOF"), flow) == found
+    assert sharpened(failure("refused", "no"), flow).kind == "refused"
+    assert flow.tunnel
+    other = structs.replace(flow, tunnel=structs.replace(flow.tunnel, reason="not HTTP"))
+    alien = of_flow(other, None)
+    assert alien
+    assert (alien.kind, alien.text) == ("proxy-protocol", "the forward proxy answers not HTTP to CONNECT")
+
+
+def test_an_open_tunnel_does_not_sharpen() -> None:
+    net = Net()
+    assert sharpened(failure("eof", "EOF"), net.through_proxy(outcome=Outcome.CLOSED_IN_HANDSHAKE)).kind == "eof"
+    assert sharpened(failure("eof", "EOF"), None).kind == "eof"

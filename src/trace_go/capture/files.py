@@ -204,6 +204,8 @@ class Reader:
             self._chunk_bytes = max(chunk_bytes, HEAD_BYTES)
         self._decoder = self._choose_decoder(file)
         self._bytes = self._truncated = self._first_ns = self._last_ns = 0
+        self.base = 0
+        """where in the unpacked file the `data` of the latest batch begins"""
         self._problem: str | None = None
 
     def __enter__(self) -> Self:
@@ -221,7 +223,7 @@ class Reader:
         decoder, source = self._decoder, self._source
         buffer = np.zeros(self._chunk_bytes + SLACK, np.uint8)
         buffer[: len(self._head)] = np.frombuffer(self._head, np.uint8)
-        base, start, filled, full = 0, decoder.header_bytes, len(self._head), True
+        start, filled, full = decoder.header_bytes, len(self._head), True
         while full and not decoder.fault:
             room = len(buffer) - SLACK
             while filled < room and (got := source.readinto(buffer.data[filled:room])):
@@ -231,14 +233,14 @@ class Reader:
                 self._count(batch)
                 yield batch
             rest = buffer[decoder.used : filled]
-            base, start, filled = base + decoder.used, 0, len(rest)
+            self.base, start, filled = self.base + decoder.used, 0, len(rest)
             if 2 * filled > room:  # only when chunk_bytes is small: no record is longer than MAX_BLOCK
                 buffer = np.zeros(2 * room + SLACK, np.uint8)
             buffer[:filled] = rest
         what = decoder.fault or source.trouble or ("the last record is cut off" if filled else None)
         if what:
             unpacked = " of the unpacked data" if source.packing else ""
-            self._problem = f"stopped at byte {base}{unpacked}, after packet {decoder.packets}: {what}"
+            self._problem = f"stopped at byte {self.base}{unpacked}, after packet {decoder.packets}: {what}"
 
     def describe(self) -> CaptureFile:
         """What was read so far; `problem` is known once `batches` has ended."""

@@ -66,7 +66,7 @@ def handshake(case: Case, request: Request, server_name: str | None = None) -> s
     if proxy and proxy.startswith("socks"):
         url = f"https://{f'[{name}]' if ':' in name else name}:{port}/"
         other = ("--connect-to {} ", f"{name}:{port}:{place}") if server_name else ("",)
-        return shell(f"curl -vk --max-time 10 --proxy {{}} {other[0]}-o /dev/null {{}}", proxy, *other[1:], url)
+        return shell(f"curl -v --max-time 10 --proxy {{}} {other[0]}-o /dev/null {{}}", proxy, *other[1:], url)
     words, template = [place], "openssl s_client -connect {}"
     if server_name or not is_address(host):
         template += " -servername {}"

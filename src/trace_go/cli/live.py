@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trace_go.capture.live import CaptureStats, live_batches, open_source
+from trace_go.capture.masking import mask_credentials
 from trace_go.cli import common
 from trace_go.flows.engine import Engine
 from trace_go.gocmd.config import Config
@@ -55,6 +56,8 @@ def main(arguments: argparse.Namespace) -> int:
                 if view:
                     view.show(engine, counter)
         stats = source.finish()
+        if kept:
+            mask_credentials(kept, os.environ)
     finally:
         source.close()
         for number, handler in before.items():

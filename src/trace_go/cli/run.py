@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from trace_go.capture.bundle import (
     write_bundle,
 )
 from trace_go.capture.live import Capture, best_capture
+from trace_go.capture.masking import mask_credentials
 from trace_go.capture.processes import SocketSampler
 from trace_go.capture.run import go_env, run
 from trace_go.capture.settings import settings_files
@@ -94,7 +95,7 @@ def main(arguments: argparse.Namespace) -> int:
             observed = observe(source)
             probes = probe(source, observed, options)
             report = judge(source, observed, options, probes)
-            if arguments.write and is_bundle(arguments.write):
+            if arguments.write:
                 bundle = Bundle(
                     account=account,
                     asked_x=asked.expect_x,
@@ -110,7 +111,7 @@ def main(arguments: argparse.Namespace) -> int:
                     config=_site(common.config_file(arguments.config), folder),
                     public_roots=Path(options.config.public_roots) if options.config.public_roots else None,
                 )
-                _keep(arguments.write, bundle)
+                _keep(arguments.write, bundle, environment)
             common.write(report, arguments, sys.stderr)
             if arguments.fail_on and not result.exit_code:
                 return int(common.exceeds(report, arguments.fail_on))
@@ -182,9 +183,12 @@ def _present(name: str) -> Path | None:
     return path if path.is_file() and os.access(path, os.R_OK) else None
 
 
-def _keep(destination: str, bundle: Bundle) -> None:
-    """Write the bundle; a failure is told and does not hide the report."""
+def _keep(destination: str, bundle: Bundle, environment: Mapping[str, str]) -> None:
+    """Write what -w names, without credentials; a failure is told and does not hide the report."""
     try:
-        write_bundle(destination, bundle)
+        if bundle.capture:
+            mask_credentials(bundle.capture, environment)
+        if is_bundle(destination):
+            write_bundle(destination, bundle)
     except CaptureError as error:
         print(f"trace-go: {clean(str(error))}", file=sys.stderr)

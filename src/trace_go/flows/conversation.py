@@ -342,7 +342,10 @@ class Conversation:
             assert self.tunnel is not None
             if isinstance(event, socks.Request):
                 if event.command != socks.CONNECT:
-                    raise WireError(0, "SOCKS without a tunnel")
+                    self.tunnel = None
+                    for each in self.sides:
+                        each.close()
+                    return
                 self.tunnel = replace(
                     self.tunnel,
                     authority=event.authority,

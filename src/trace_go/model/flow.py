@@ -73,7 +73,7 @@ class Tunnel(Struct, frozen=True, kw_only=True, gc=False):
     def opened(self) -> bool:
         if self.protocol == "http":
             return self.status is not None and self.status // 100 == 2
-        return self.status == _SOCKS_GRANTED[self.protocol]
+        return self.status == _SOCKS_GRANTED.get(self.protocol)
 
     @property
     def host(self) -> str | None:

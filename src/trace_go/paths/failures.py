@@ -129,7 +129,7 @@ def of_flow(flow: Flow, judgement: Judgement | None) -> Failure | None:
     elif flow.outcome is Outcome.CLOSED_IN_HANDSHAKE and flow.tls is None:
         kind, text = "eof", "the server closed the connection instead of answering"
     elif flow.outcome is Outcome.TUNNEL_REFUSED and flow.tunnel:
-        text = f"the forward proxy refused the tunnel: {flow.tunnel.answer}"
+        text = f"the forward proxy answered {flow.tunnel.request.split()[0]} with {flow.tunnel.answer}"
     elif flow.outcome is Outcome.UNREACHABLE and flow.icmp:
         text = f"ICMP: {flow.icmp}"
     elif flow.outcome is Outcome.REJECTED_CERTIFICATE or _refused_unread(flow, judgement):

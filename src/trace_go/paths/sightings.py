@@ -50,4 +50,4 @@ def probed(probes: Iterable[ProbeResult], hosts: HostBook) -> list[Sighting]:
 
 def _is_public(hosts: HostBook, name: str) -> bool:
     known = hosts.lookup(name)
-    return known is not None and known.source == "built in"
+    return known is not None and known.public

@@ -51,11 +51,12 @@ def find(case: Case) -> Iterator[Finding]:
     groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for proxy, requests in failed(case, "proxy-refused").items():
         for request in requests:
-            groups[proxy, _answer(case, request)].append(request)
-    for (proxy, answer), requests in groups.items():
-        first = requests[0]
-        kind = next((kind for kind, pattern in _KINDS.items() if pattern.search(answer)), "")
-        hosts = some(host for host in map(target, requests) if host != proxy)
+            answer = _answer(case, request)
+            status = answer.partition(" ")[0]
+            groups[proxy, status if status.isdigit() else _kind(answer)].append(request)
+    for (proxy, why), requests in groups.items():
+        first, answer = requests[0], _answer(case, requests[0])
+        kind, hosts = _kind(answer), some(host for host in map(target, requests) if host != proxy)
         sent = kind == "credentials" and _had_credentials(case, requests)
         yield finding(
             case,
@@ -67,7 +68,7 @@ def find(case: Case) -> Iterator[Finding]:
             f"{'go sent credentials, and the proxy does not accept them. ' if sent else ''}"
             f"{count(len(requests), 'request')} failed.",
             remedy=_remedy(case, kind, first, sent=sent),
-            subject=f"{proxy}:{kind or 'refused'}",
+            subject=f"{proxy}:{why}",
             requests=requests,
         )
 
@@ -81,6 +82,10 @@ def _answer(case: Case, request: Request) -> str:
     if socks := _GO_SAYS_SOCKS.search(text):
         return socks[1]
     return f"{_STATUS_OF_REASON.get(text, '')} {text}".strip()
+
+
+def _kind(answer: str) -> str:
+    return next((kind for kind, pattern in _KINDS.items() if pattern.search(answer)), "refused")
 
 
 def _by_socks(case: Case, request: Request) -> bool:
