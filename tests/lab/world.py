@@ -148,8 +148,8 @@ class World:
             "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
             **(ssh.accounts() if self.scenario.ssh else {}),
         }
-        for folder in ("/run", "/dev/shm"):
-            network.command("mount", "-t", "tmpfs", "lab", folder)
+        for mounted in ("/run", "/dev/shm"):
+            network.command("mount", "-t", "tmpfs", "lab", mounted)
         for folder in (RUN, servers.PKI, servers.MITM, servers.GIT):
             folder.mkdir()
         for number, (target, text) in enumerate(contents.items()):
