@@ -122,6 +122,10 @@ CASES: list[tuple[str, Outcome, Callable[[], Talk]]] = [
         Outcome.TUNNEL_REFUSED,
         lambda: Talk().open().up(CONNECT).down(b"HTTP/1.1 403 Forbidden\r\n\r\n"),
     ),
+    ("sent in vain", Outcome.STALLED, lambda: in_vain(tls(*SERVED), 3)),
+    ("sent in vain, then given up", Outcome.STALLED, lambda: in_vain(tls(*SERVED), 3).fin(0)),
+    ("a hole that is never filled", Outcome.STALLED, lambda: hole(tls(*SERVED))),
+    ("a hole in the handshake", Outcome.SILENT, lambda: hole(tls((0, hello())))),
     ("loser of a race", Outcome.IDLE, lambda: tls(*LOSER).close()),
     ("loser that resets", Outcome.IDLE, lambda: tls(*LOSER).reset(0)),
     ("opened and closed", Outcome.IDLE, lambda: Talk().open().close()),
@@ -131,6 +135,47 @@ CASES: list[tuple[str, Outcome, Callable[[], Talk]]] = [
     ("the end only", Outcome.PARTIAL, lambda: Talk().close()),
     ("a reset only", Outcome.PARTIAL, lambda: Talk().reset(1)),
 ]
+
+
+def in_vain(talk: Talk, times: int) -> Talk:
+    """The client sends the same again and again."""
+    seq = talk.next[0]
+    for _ in range(times):
+        talk.frames.append(talk.packet(0, encrypted(40), seq=seq))
+    talk.next[0] += len(encrypted(40))
+    return talk
+
+
+def hole(talk: Talk) -> Talk:
+    """Of what the server sends the end comes, and the client asks for what is missing before it."""
+    missing = talk.next[1]
+    talk.frames.append(talk.packet(1, encrypted(100), seq=missing + 1400))
+    talk.frames.append(talk.packet(0, seq=talk.next[0], ack=missing))
+    return talk
+
+
+def test_sent_twice_is_not_in_vain_yet() -> None:
+    assert flow_of(in_vain(tls(*SERVED), 2).frames).outcome is Outcome.OPEN
+    assert flow_of(in_vain(tls(*SERVED), 3).frames, 0.5).outcome is Outcome.OPEN
+
+
+def test_what_the_client_has_is_no_hole() -> None:
+    """The capture misses bytes that the client acknowledged."""
+    talk = hole(tls((0, hello())))
+    talk.frames[-1] = talk.packet(0, seq=talk.next[0], ack=talk.next[1] + 1400 + len(encrypted(100)))
+    flow = flow_of(talk.frames)
+    assert (flow.outcome, flow.hole, flow.unacknowledged_down) == (Outcome.PARTIAL, False, 0)
+    flow = flow_of(hole(tls((0, hello()))).frames)
+    assert (flow.hole, flow.unacknowledged_down) == (True, 1400 + len(encrypted(100)))
+
+
+def test_who_sent_a_reset_says_no_more() -> None:
+    talk = tls((0, hello())).reset(1)
+    forged = flow_of([*talk.frames, talk.packet(1, seq=talk.next[1])]).reset
+    true = flow_of([*talk.frames, talk.packet(1, flags=RST, seq=talk.next[1]), talk.packet(0, seq=talk.next[0])]).reset
+    assert forged is not None
+    assert true is not None
+    assert (forged.then_packet, forged.then_ttl, true.then_packet) == (len(talk.frames) + 1, 57, 0)
 
 
 def simultaneous_close(talk: Talk) -> Talk:

@@ -73,6 +73,10 @@ class Slow:
     first_data_ns: list[int] = field(default_factory=lambda: [0, 0])
     last_data_ns: list[int] = field(default_factory=lambda: [0, 0])
     fin_ns: list[int] = field(default_factory=lambda: [0, 0])
+    after_reset_packet: int = 0
+    after_reset_ttl: int = 0
+    acked: list[int] = field(default_factory=lambda: [0, 0])
+    acked_ns: list[int] = field(default_factory=lambda: [0, 0])
     base: list[int | None] = field(default_factory=lambda: [None, None])
     last: list[int] = field(default_factory=lambda: [0, 0])
     reach: list[int] = field(default_factory=lambda: [0, 0])
@@ -113,6 +117,10 @@ def slow_table(packets: Sequence[Packet]) -> tuple[list[Slow], list[tuple[int, i
             flow.syn_ack_packet = flow.syn_ack_packet or number
         if packet.flags & RST and not flow.reset_packet:
             flow.reset_packet, flow.reset_side = number, side
+        elif flow.reset_packet and side == flow.reset_side and not packet.flags & RST and not flow.after_reset_packet:
+            flow.after_reset_packet, flow.after_reset_ttl = number, packet.ttl
+        if packet.flags & (ACK | RST) == ACK:
+            flow.acked[side], flow.acked_ns[side] = packet.ack, number * 1000
         if packet.flags & FIN:
             flow.fin_ns[side] = flow.fin_ns[side] or number * 1000
         data = packet.length > 0 and not packet.flags & RST
@@ -273,4 +281,6 @@ def test_closed_and_read_streams_are_not_handed_out() -> None:
 def test_flow_fields_are_in_the_order_that_outcome_unpacks() -> None:
     assert FLOW.names is not None
     assert FLOW.names[:4] == ("low", "high", "client", "first_packet")
-    assert FLOW.names[17:24] == ("packets", "bytes", "resent", "first_data_ns", "last_data_ns", "fin_ns", "resets")
+    assert FLOW.names[17:21] == ("after_reset_packet", "after_reset_ttl", "packets", "bytes")
+    assert FLOW.names[21:26] == ("resent", "first_data_ns", "last_data_ns", "fin_ns", "resets")
+    assert FLOW.names[26:31] == ("base", "last", "reach", "acked", "acked_ns")

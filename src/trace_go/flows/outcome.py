@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from trace_go.flows.conversation import Conversation
+from trace_go.flows.conversation import Conversation, Side
 from trace_go.flows.table import UDP_KEY
 from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Endpoint, Flow, Outcome, Reset
@@ -14,10 +14,15 @@ from trace_go.model.tls import ClientHello, TlsSession, TlsState
 
 PATIENCE_NS = 1_000_000_000
 """silence at the end of the capture that counts as no answer: the first SYN is repeated after 1 s (RFC 6298 §2)"""
+IN_VAIN = 2
+"""a segment sent for the third time: twice the time-out has passed, and it doubles each time (RFC 6298 §5.5)"""
 CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48})
 """alerts by which a client refuses a certificate (RFC 8446 §6.2)"""
 _PROTOCOLS = {(True, 53): "dns", (True, 443): "quic", (False, 853): "dot"}
 """(UDP, port of the server) → what it is taken for when its bytes do not tell"""
+
+_HALF = 1 << 31
+"""of the space of sequence numbers"""
 
 Quoted = Mapping[int, tuple[str, int]]
 """side that sent the packet quoted by an ICMP error → the error's text and packet number"""
@@ -46,6 +51,13 @@ class _Facts(Struct, frozen=True, kw_only=True):
     """silence after the client's last word that lasted long enough to mean something"""
     abandoned: bool
     """the client's process ended: it left before the server's answer came, or with the answer unread"""
+    mute: bool
+    """the same after the server's last word"""
+    unacked: int
+    """bytes of the client"""
+    hole: bool
+    """bytes of the server are missing on the way, and others behind them came"""
+    resent_up: int
     data: tuple[bool, bool]
     """payload sent by the client, by the server"""
     lost: tuple[bool, bool]
@@ -61,18 +73,30 @@ class _Facts(Struct, frozen=True, kw_only=True):
         reset = self.reset
         return reset is not None and not reset.from_client and not any(0 < fin <= reset.time_ns for fin in self.fin_ns)
 
+    @property
+    def stalled(self) -> bool:
+        """Nothing gets through any more: the client repeats itself in vain, or waits for a hole to be filled."""
+        return self.mute and not self.fin_ns[1] and (self.hole or (self.unacked > 0 and self.resent_up >= IN_VAIN))
+
 
 def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quoted, context: Context) -> Flow:
     """row: the flow's record of the table as a tuple in the order of table.FLOW."""
     (low, high, client, first_packet, last_packet, start_ns, end_ns, syn_packet, syn_ns, syn_count, syn_ack_packet,
-     syn_ack_ns, syn_ack_ttl, reset_packet, reset_ns, reset_side, reset_ttl,
-     packets, size, resent, first_data, last_data, fin_ns, resets, *_) = row  # fmt: skip
+     syn_ack_ns, syn_ack_ttl, reset_packet, reset_ns, reset_side, reset_ttl, after_packet, after_ttl,
+     packets, size, resent, first_data, last_data, fin_ns, resets, base, _, reach, acked, acked_ns,
+     *_) = row  # fmt: skip
     tls: TlsSession | None = None
     exchanges: tuple[Exchange, ...] = ()
     lost = (False, False)
     if talk is not None:
         client = talk.client
-        lost = (talk.sides[client].gap, talk.sides[1 - client].gap)
+        near, far = talk.sides[client], talk.sides[1 - client]
+        lost = (
+            near.gap
+            and not (acked_ns[1 - client] > last_data[client] and _is_missing(near, base[client], acked[1 - client])),
+            far.gap
+            and not (acked_ns[client] > last_data[1 - client] and _is_missing(far, base[1 - client], acked[client])),
+        )
         exchanges = talk.answered_and_waiting()
         if talk.tls:
             hello = talk.tls.hello
@@ -82,7 +106,16 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
     ends = (context.endpoint(low), context.endpoint(high))
     reset = None
     if reset_packet:
-        reset = Reset(packet=reset_packet, time_ns=reset_ns, from_client=reset_side == client, ttl=reset_ttl)
+        reset = Reset(
+            packet=reset_packet,
+            time_ns=reset_ns,
+            from_client=reset_side == client,
+            ttl=reset_ttl,
+            then_packet=after_packet,
+            then_ttl=after_ttl,
+        )
+    up = _beyond(reach[client], acked[server]) if acked_ns[server] else 0
+    down = _beyond(reach[server], acked[client]) if acked_ns[client] else 0
     facts = _Facts(
         syn_ns=syn_ns,
         syn_count=syn_count,
@@ -90,9 +123,13 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         fin_ns=(fin_ns[client], fin_ns[server]),
         reset=reset,
         icmp=client in icmp,
+        mute=context.last_ns - max(last_data[server], syn_ack_ns) >= PATIENCE_NS,
         waited=context.last_ns - max(last_data[client], syn_ns) >= PATIENCE_NS,
         abandoned=0 < fin_ns[client] < first_data[server]
         or (not any(fin_ns) and bool(first_data[server]) and reset is not None and reset.from_client),
+        unacked=up,
+        hole=down > 0 and acked_ns[client] > last_data[server],
+        resent_up=resent[client],
         data=(size[client] > 0, size[server] > 0),
         lost=lost,
     )
@@ -113,6 +150,10 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         bytes_down=size[server],
         retransmissions_up=resent[client],
         retransmissions_down=resent[server],
+        unacknowledged_up=up,
+        unacknowledged_down=down,
+        acknowledged_up_ns=acked_ns[client],
+        acknowledged_down_ns=acked_ns[server],
         syn_packet=syn_packet,
         syn_count=syn_count,
         syn_ns=syn_ns,
@@ -135,6 +176,17 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         exchanges=exchanges,
         process=context.owners.get((ends[client].ip, ends[client].port, ends[server].ip, ends[server].port)),
     )
+
+
+def _beyond(reach: int, acked: int) -> int:
+    """Bytes that a stream is ahead of what the other side acknowledged. reach: unwrapped, 0 = nothing was sent."""
+    ahead = (reach - acked) & 0xFFFFFFFF if reach else 0
+    return ahead if ahead < _HALF else 0  # more was acknowledged than the capture has
+
+
+def _is_missing(side: Side, base: int, acked: int) -> bool:
+    """Whether the other end waits for what misses in a head, so that the way lost it, not the capture."""
+    return not side.lost and not _beyond(acked, (base + side.position) & 0xFFFFFFFF)
 
 
 def _udp_outcome(facts: _Facts) -> Outcome:
@@ -166,6 +218,8 @@ def _tcp_outcome(
         return Outcome.PARTIAL if facts.lost[1] else _broken_off(facts, Outcome.SILENT)
     if facts.cut:
         return Outcome.RESET
+    if facts.stalled:
+        return Outcome.STALLED
     if under_way:
         return Outcome.PARTIAL
     idle = not any(facts.data) or (talk is not None and talk.unused_tunnel)
@@ -202,6 +256,8 @@ def _tls_outcome(facts: _Facts, tls: TlsSession) -> Outcome:
     if tls.state is TlsState.ESTABLISHED:
         if facts.cut:
             return Outcome.RESET
+        if facts.stalled:
+            return Outcome.STALLED
         if not facts.closed:
             return Outcome.OPEN
         return Outcome.OK if tls.client_app_bytes or facts.lost[0] else Outcome.IDLE

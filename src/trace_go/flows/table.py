@@ -19,14 +19,15 @@ _NUMBERS = 1 << 32
 _NEVER = 1 << 62
 
 _PLAIN = """low high client first_packet last_packet start_ns end_ns syn_packet syn_ns syn_count syn_ack_packet
-syn_ack_ns syn_ack_ttl reset_packet reset_ns reset_side reset_ttl"""
-_SIDED = "packets bytes resent first_data_ns last_data_ns fin_ns resets base last reach position open"
+syn_ack_ns syn_ack_ttl reset_packet reset_ns reset_side reset_ttl after_reset_packet after_reset_ttl"""
+_SIDED = "packets bytes resent first_data_ns last_data_ns fin_ns resets base last reach acked acked_ns position open"
 FLOW = np.dtype(
     [(name, "i8") for name in _PLAIN.split()] + [(name, "i8", 2) for name in _SIDED.split()] + [("opening", "i8")]
 )
-"""Two values where sides differ. opening: sequence number and side of the SYN; base, last, reach: unwrapped numbers of
-stream byte 0, of the segment seen last and of the furthest byte; position, open: how far the head is read, and whether
-reading goes on"""
+"""Two values where sides differ. opening: sequence number and side of the SYN; after_reset: the first packet, no reset,
+of the end that is said to have sent one; base, last, reach: unwrapped numbers of stream byte 0, of the segment seen last
+and of the furthest byte; acked, acked_ns: number, not unwrapped, of the other side's byte that this one waits for, and
+when it last said so; position, open: how far the head is read, and whether reading goes on"""
 
 
 class Stretch(Struct, frozen=True, kw_only=True):
@@ -79,6 +80,7 @@ class FlowTable:
             mine = data[runs.side[data] == which]
             self._payload(seg, runs, which, mine)
             tcp = self.rows["low"][runs.flow] < UDP_KEY
+            self._acks(seg, runs, which)
             parts.append(self._stream(seg, runs, which, mine[tcp[runs.run[mine]]]))
         at, offset = (np.concatenate(column) for column in zip(*parts, strict=True))
         sort = np.argsort(at)
@@ -150,6 +152,21 @@ class FlowTable:
         for which in (0, 1):
             place, flow = self._unseen(rows["fin_ns"][:, which], runs, at[fin & (side == which)])
             rows["fin_ns"][flow, which] = seg.time_ns[runs.order[place]]
+        self._after_reset(seg, runs)
+
+    def _after_reset(self, seg: Segments, runs: _Runs) -> None:
+        """Who sent a reset is silent, but for more resets; else somebody forged it."""
+        rows = self.rows
+        packet = rows["reset_packet"][runs.flow]
+        if not packet.any():
+            return
+        at = np.flatnonzero(packet[runs.run] > 0)
+        run, number = runs.run[at], seg.number[runs.order[at]]
+        same = runs.side[at] == rows["reset_side"][runs.flow][run]
+        at = at[same & (number > packet[run]) & ((runs.flags[at] & RST) == 0)]
+        place, flow = self._unseen(rows["after_reset_packet"], runs, at)
+        rows["after_reset_packet"][flow] = seg.number[runs.order[place]]
+        rows["after_reset_ttl"][flow] = seg.ttl[runs.order[place]]
 
     @staticmethod
     def _unseen(column: I64, runs: _Runs, at: Rows) -> tuple[Rows, Rows]:
@@ -184,6 +201,13 @@ class FlowTable:
         read = np.where(rows["open"][:, which] != 0, base + rows["position"][:, which], _NEVER)
         needed = np.flatnonzero(begin + length > np.repeat(read, sizes))
         return data[needed], begin[needed] - np.repeat(base, sizes)[needed]
+
+    def _acks(self, seg: Segments, runs: _Runs, which: int) -> None:
+        """What one side has acknowledged last of the other's stream, and when."""
+        at = np.flatnonzero((runs.side == which) & ((runs.flags & (ACK | RST)) == ACK))
+        last = at[_ends(starts_of(runs.run[at]), len(at))]
+        flow, row = runs.flow[runs.run[last]], runs.order[last]
+        self.rows["acked"][flow, which], self.rows["acked_ns"][flow, which] = seg.ack[row], seg.time_ns[row]
 
     def _base(self, seg: Segments, runs: _Runs, which: int, data: Rows) -> None:
         """Where one side's stream begins: behind its SYN, or at the first payload of a conversation under way."""

@@ -27,6 +27,8 @@ class Outcome(StrEnum):
     SILENT = "silent-after-hello"
     """the peer acknowledged nothing or said nothing after the ClientHello or request"""
     TUNNEL_REFUSED = "tunnel-refused"
+    STALLED = "stalled"
+    """after a good start, data was sent again and again and never acknowledged"""
     IDLE = "idle"
     """opened and closed without a request; normal for go's extra connections"""
     OPEN = "open"
@@ -46,6 +48,9 @@ class Reset(Struct, frozen=True, kw_only=True, gc=False):
     from_client: bool
     ttl: int
     """hop limit of the RST"""
+    then_packet: int = 0
+    """the first packet of the same end behind its reset that is none itself; 0 = none, as it must be"""
+    then_ttl: int = 0
 
 
 _SOCKS_GRANTED = {"socks4": 90, "socks5": 0}
@@ -115,6 +120,13 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
     bytes_down: int
     retransmissions_up: int
     retransmissions_down: int
+    unacknowledged_up: int
+    """bytes of the client that the server had not acknowledged at the end"""
+    unacknowledged_down: int
+    """of the server, by the client"""
+    acknowledged_up_ns: int
+    """the client's last segment with an acknowledgment"""
+    acknowledged_down_ns: int
     syn_packet: int
     syn_count: int
     syn_ns: int
@@ -158,6 +170,11 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
     def tls_s(self) -> float | None:
         tls = self.tls
         return (tls.established_ns - tls.hello_ns) / 1e9 if tls and tls.hello_ns and tls.established_ns else None
+
+    @property
+    def hole(self) -> bool:
+        """The client answered the server's last bytes without acknowledging them: some before them never came."""
+        return self.unacknowledged_down > 0 and self.acknowledged_up_ns > self.last_down_ns
 
 
 class Traffic(Struct, frozen=True, kw_only=True, gc=False):
