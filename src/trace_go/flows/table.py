@@ -25,7 +25,7 @@ FLOW = np.dtype(
     [(name, "i8") for name in _PLAIN.split()] + [(name, "i8", 2) for name in _SIDED.split()] + [("opening", "i8")]
 )
 """Two values where sides differ. opening: sequence number and side of the SYN; after_reset: the first packet, no reset,
-of the end that is said to have sent one; base, last, reach: unwrapped numbers of stream byte 0, of the segment seen last
+of the end that is said to have sent one; base, last, reach: unwrapped numbers of stream byte 0, of the last segment
 and of the furthest byte; acked, acked_ns: number, not unwrapped, of the other side's byte that this one waits for, and
 when it last said so; position, open: how far the head is read, and whether reading goes on"""
 
