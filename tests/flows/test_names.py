@@ -100,6 +100,7 @@ def test_injected_answers_conflict() -> None:
     ]
     lookup = lookup_of(*frames)
     assert (lookup.conflicting, lookup.conflicts, lookup.answer_packets) == (True, ((OTHER,), (ONE,)), (2, 3))
+    assert lookup.conflict_packets == (2, 3)
     assert lookup.addresses == (OTHER,)
     assert lookup.latency_s == pytest.approx(0.001)
     denied = [*frames[:2], told(30, 5000, reply(7, NAME, rcode=3))]

@@ -2,7 +2,7 @@
 
 Keys: title, require (go.mod lines), go_version (of go.mod), go_sum (lines), config (lines of trace-go.toml), prepare
 (a command that runs before the capture), command, go (the toolchain's minor release), needs (keys of servers.OPTIONAL),
-trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (the client's go environment),
+hosts_file (more lines of it), trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (its go environment),
 [settings] (what `go env -w` wrote), [unused_settings] (the same in its usual place, while GOENV names another),
 [generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
 [truth.packets], [[truth.requests]]: the classes below.
@@ -149,6 +149,7 @@ class Scenario:
     go_version: str = "1.21"
     config: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    hosts_file: str = ""  # more lines of it
     prepare: Sequence[str] = ()
     command: Sequence[str] = ("go", "mod", "download")
     go: str = ""  # a key of servers.TOOLCHAINS; else the newest

@@ -144,7 +144,7 @@ class World:
         """A fresh /run, and the client's resolver, hosts and name-service files in place of the machine's."""
         contents = {
             os.path.realpath("/etc/resolv.conf"): f"nameserver {self._resolver}\n",
-            "/etc/hosts": "127.0.0.1 localhost\n::1 localhost\n",
+            "/etc/hosts": f"127.0.0.1 localhost\n::1 localhost\n{self.scenario.hosts_file}",
             "/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
             **(ssh.accounts() if self.scenario.ssh else {}),
         }

@@ -60,6 +60,20 @@ def wanted_certificate(case: Case, request: Request) -> bool:
     return asked or (request.failure is not None and "tls: certificate required" in request.failure.text)
 
 
+def asked_for(case: Case) -> dict[str, list[Request]]:
+    """Requests by each name that had to be resolved for them: of the hosts asked, else of the forward proxy."""
+    found: dict[str, list[Request]] = {}
+    for request in case.requests:
+        for name in dict.fromkeys(hop.host.lower() for hop in request.hops if hop.host):
+            found.setdefault(name, []).append(request)
+    return found
+
+
+def lookups_of(case: Case, name: str) -> list[Lookup]:
+    """What DNS was asked for a name, and answered."""
+    return [item for item in case.lookups if item.name.rstrip(".").lower() == name and item.query_packets]
+
+
 def failed_lookups(case: Case, name: str) -> list[Lookup]:
     """Lookups of a name that has no address at all; to have none of one kind is normal."""
     found = [item for item in case.lookups if item.name == name and item.query_packets]
@@ -102,6 +116,14 @@ def _no_answer(flow: Flow) -> tuple[int, str]:
     return flow.syn_packet, f"SYN to {flow.server.ip}:{flow.server.port}{times}, never answered"
 
 
+def _stalled(flow: Flow) -> tuple[int, str]:
+    if flow.hole:
+        text = f"the client still asks for what is missing before the last {flow.unacknowledged_down:,} bytes that came"
+    else:
+        text = f"the last packet; {flow.unacknowledged_up:,} bytes of the client were never acknowledged"
+    return flow.last_packet, text
+
+
 def _tunnel(flow: Flow) -> tuple[int, str]:
     tunnel = flow.tunnel
     return (tunnel.response_packet, tunnel.answer) if tunnel else (0, "")
@@ -125,7 +147,8 @@ def _not_tls(flow: Flow) -> tuple[int, str]:
 
 def _silence(flow: Flow) -> tuple[int, str]:
     if flow.tls:
-        return flow.tls.hello_packet, f"ClientHello for {flow.name or flow.server.ip}, never answered"
+        again = f", sent again {flow.retransmissions_up} times" if flow.retransmissions_up > 1 else ""
+        return flow.tls.hello_packet, f"ClientHello for {flow.name or flow.server.ip}{again}, never answered"
     if flow.tunnel:
         return _unanswered(flow.tunnel, "never answered")
     waiting = next((item for item in flow.exchanges if item.status is None), None)
@@ -153,6 +176,7 @@ _TELL: dict[Outcome, Callable[[Flow], tuple[int, str]]] = {
     Outcome.REFUSED: _reset,
     Outcome.UNREACHABLE: lambda flow: (flow.icmp_packet, f"ICMP {flow.icmp}"),
     Outcome.RESET: _reset,
+    Outcome.STALLED: _stalled,
     Outcome.TUNNEL_REFUSED: _tunnel,
     Outcome.REJECTED_CERTIFICATE: _alert,
     Outcome.REFUSED_HANDSHAKE: _alert,

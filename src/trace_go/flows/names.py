@@ -115,15 +115,18 @@ def _addresses(message: DnsMessage) -> tuple[str, ...]:
     return tuple(record.value for record in message.answers if record.type in (_A, _AAAA))
 
 
-def _conflicts(item: _Open) -> tuple[tuple[str, ...], ...]:
-    """The differing answers to one and the same query; a second answer that only reorders addresses is no conflict."""
-    seen: dict[_Query, list[tuple[int, tuple[str, ...]]]] = {}
-    for message, query, *_ in item.answers:
+def _conflicts(item: _Open) -> tuple[tuple[tuple[str, ...], int], ...]:
+    """The differing answers to one and the same query with their packets.
+
+    A second answer that only reorders addresses is no conflict.
+    """
+    seen: dict[_Query, list[tuple[int, tuple[str, ...], int]]] = {}
+    for message, query, _, number, _ in item.answers:
         if not message.truncated:
-            seen.setdefault(query, []).append((message.rcode, _addresses(message)))
+            seen.setdefault(query, []).append((message.rcode, _addresses(message), number))
     for answers in seen.values():
-        if any(not _agree(answers[0], other) for other in answers[1:]):
-            return tuple(addresses or (rcode_name(rcode),) for rcode, addresses in answers)
+        if any(not _agree(answers[0][:2], other[:2]) for other in answers[1:]):
+            return tuple((addresses or (rcode_name(rcode),), number) for rcode, addresses, number in answers)
     return ()
 
 
@@ -151,7 +154,8 @@ def _freeze(item: _Open, file: int) -> Lookup:
         # TCP after UDP follows a truncated answer, not silence.
         retries=len(item.sent) - len({transport for _, transport, _ in item.sent}),
         conflicting=bool(conflicts),
-        conflicts=conflicts,
+        conflicts=tuple(said for said, _ in conflicts),
+        conflict_packets=tuple(number for _, number in conflicts),
         query_packets=tuple(item.query_packets),
         answer_packets=tuple(answer[3] for answer in item.answers),
         icmp_error=item.icmp,

@@ -58,6 +58,8 @@ class _Facts(Struct, frozen=True, kw_only=True):
     hole: bool
     """bytes of the server are missing on the way, and others behind them came"""
     resent_up: int
+    last_data_ns: tuple[int, int]
+    """last payload of the client, of the server; 0 = none"""
     data: tuple[bool, bool]
     """payload sent by the client, by the server"""
     lost: tuple[bool, bool]
@@ -69,14 +71,24 @@ class _Facts(Struct, frozen=True, kw_only=True):
 
     @property
     def cut(self) -> bool:
-        """Reset by the server or a device on the path, which no orderly end had gone before."""
+        """Reset by the server or a device on the path, which no orderly end had gone before and which took effect."""
         reset = self.reset
-        return reset is not None and not reset.from_client and not any(0 < fin <= reset.time_ns for fin in self.fin_ns)
+        return (
+            reset is not None
+            and not reset.from_client
+            and not any(0 < fin <= reset.time_ns for fin in self.fin_ns)
+            and not all(last > reset.time_ns for last in self.last_data_ns)
+        )
 
     @property
     def stalled(self) -> bool:
         """Nothing gets through any more: the client repeats itself in vain, or waits for a hole to be filled."""
-        return self.mute and not self.fin_ns[1] and (self.hole or (self.unacked > 0 and self.resent_up >= IN_VAIN))
+        return self.mute and not self.fin_ns[1] and (self.hole or self.in_vain)
+
+    @property
+    def in_vain(self) -> bool:
+        """The client repeats itself, and nothing comes back."""
+        return self.mute and self.unacked > 0 and self.resent_up >= IN_VAIN
 
 
 def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quoted, context: Context) -> Flow:
@@ -116,10 +128,12 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         )
     up = _beyond(reach[client], acked[server]) if acked_ns[server] else 0
     down = _beyond(reach[server], acked[client]) if acked_ns[client] else 0
+    # A SYN-ACK behind the reset comes too late.
+    refused = reset is not None and not reset.from_client and reset.time_ns < syn_ack_ns
     facts = _Facts(
         syn_ns=syn_ns,
         syn_count=syn_count,
-        answered=bool(syn_ack_packet) or packets[server] > resets[server],
+        answered=(bool(syn_ack_packet) or packets[server] > resets[server]) and not refused,
         fin_ns=(fin_ns[client], fin_ns[server]),
         reset=reset,
         icmp=client in icmp,
@@ -130,6 +144,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         unacked=up,
         hole=down > 0 and acked_ns[client] > last_data[server],
         resent_up=resent[client],
+        last_data_ns=(last_data[client], last_data[server]),
         data=(size[client] > 0, size[server] > 0),
         lost=lost,
     )
@@ -245,7 +260,7 @@ def _broken_off(facts: _Facts, silent: Outcome) -> Outcome:
     by_client, by_server = facts.fin_ns
     if by_server and not 0 < by_client <= by_server:
         return Outcome.CLOSED_IN_HANDSHAKE
-    return silent if facts.waited or facts.closed else Outcome.OPEN
+    return silent if facts.waited or facts.in_vain or facts.closed else Outcome.OPEN
 
 
 def _tls_outcome(facts: _Facts, tls: TlsSession) -> Outcome:

@@ -79,6 +79,7 @@ class _Exchange:
     location: str | None = None
     content_type: str | None = None
     web_page: bool | None = None
+    ended: bool = False
 
 
 @dataclass(slots=True)
@@ -178,6 +179,7 @@ class Http2Reader:
                 location=it.location,
                 line=it.line,
                 web_page=it.web_page,
+                unfinished=it.status is not None and not it.ended,
             )
             for it in self._exchanges
         )
@@ -205,12 +207,15 @@ class Http2Reader:
     def _frame(self, found: re.Match[str], line: int) -> None:
         framer, kind, stream = found["framer"], found["type"], int((found["stream"] or "0")[:MAX_STREAM_DIGITS])
         if found["op"] == "read":
+            exchange = self._streams.get((framer, stream))
+            if exchange and "END_STREAM" in (found["flags"] or ""):
+                exchange.ended = True
             if kind != "CONTINUATION":  # a connection reads one frame after the other
                 self._close(next((answer for answer in self._answers if answer.framer == framer), None))
             if kind == "HEADERS":
                 if len(self._answers) >= MAX_TANGLED:
                     self._answers, self._loose = [], []
-                self._answers.append(_Answer(framer, found["frame"], self._streams.get((framer, stream))))
+                self._answers.append(_Answer(framer, found["frame"], exchange))
         elif kind == "SETTINGS" and not found["flags"]:
             self._connect(framer)
         elif kind == "HEADERS":

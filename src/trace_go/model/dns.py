@@ -48,6 +48,8 @@ class Lookup(Struct, frozen=True, kw_only=True, gc=False):
     """the address sets of the contradicting answers, in order of arrival"""
     query_packets: tuple[int, ...]
     answer_packets: tuple[int, ...]
+    conflict_packets: tuple[int, ...] = ()
+    """the packets of the contradicting answers"""
     icmp_error: str | None = None
     """`port unreachable`, … when an ICMP error answered the query"""
     file: int = 0

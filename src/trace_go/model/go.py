@@ -46,6 +46,8 @@ class Http2Exchange(Struct, frozen=True, kw_only=True, gc=False):
     line: int
     web_page: bool | None = None
     """the content of the answer is HTML; None where the log does not show how it begins"""
+    unfinished: bool = False
+    """the answer began, and its end is not in the log"""
 
 
 class GoError(Struct, frozen=True, kw_only=True, gc=False):

@@ -70,7 +70,7 @@ OUTCOMES: dict[str, frozenset[Outcome]] = {
     "unreachable": frozenset({Outcome.UNREACHABLE}),
     "connect-timeout": frozenset({Outcome.NO_ANSWER}),
     "handshake-timeout": frozenset({Outcome.SILENT, Outcome.CLOSED_IN_HANDSHAKE}),
-    "response-timeout": frozenset({Outcome.SILENT}),
+    "response-timeout": frozenset({Outcome.SILENT, Outcome.STALLED, Outcome.NO_ANSWER}),
     "reset": frozenset({Outcome.RESET}),
     "eof": frozenset({Outcome.CLOSED_IN_HANDSHAKE, Outcome.RESET}),
     "not-tls": frozenset({Outcome.NOT_TLS}),

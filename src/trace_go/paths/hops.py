@@ -12,7 +12,7 @@ from trace_go.model.flow import Flow
 from trace_go.model.ledger import Failure, HandledBy, Hop, Role, Stage
 from trace_go.paths.carrier import Carried
 from trace_go.paths.index import Index, made_by
-from trace_go.paths.urls import host_of, is_address, plain_host
+from trace_go.paths.urls import host_of, is_address, is_fake, plain_host
 
 ROLES = {role.value: role for role in Role}
 
@@ -94,6 +94,10 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
                 broken=stage in (Stage.PROXY, Stage.CONNECT),
             )
         )
+    fake = flow is not None and not through and is_fake(flow.server.ip)
+    if flow and fake and not redirected:
+        label = f"local proxy (fake address {flow.server.ip})"
+        way.append(Hop(role=Role.FORWARD_PROXY, host=None, ip=None, flow=flow.id, label=label))
     judgement = leg.judgement(index)
     hidden = bool(judgement and judgement.interceptor)
     if judgement and judgement.interceptor:
@@ -115,12 +119,12 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
         Hop(
             role=leg.role,
             host=leg.host,
-            ip=None if through else flow.server.ip if flow else leg.address,
+            ip=None if through or fake else flow.server.ip if flow else leg.address,
             flow=flow.id if flow else None,
             label=known.label if known else "",
             own=known is not None and known.source == "trace-go.toml",
             public=known is not None and known.public,
-            visibility=Visibility.INFERRED if hidden or guessed or flow is None or through else Visibility.SEEN,
+            visibility=Visibility.INFERRED if hidden or guessed or flow is None or through or fake else Visibility.SEEN,
             broken=leg.failure is not None and not any(hop.broken for hop in way),
         )
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from msgspec import Struct, structs
 from msgspec.structs import replace
 
+from trace_go.flows.outcome import PATIENCE_NS
 from trace_go.gocmd.environment import GoSettings, proxy_for
 from trace_go.gocmd.hosts import HostBook
 from trace_go.model import evidence
@@ -20,7 +21,7 @@ from trace_go.model.go import GoAccount
 from trace_go.model.http import Exchange
 from trace_go.model.ledger import Artifact, Failure, HandledBy, Request, RequestTimings, Role, Stage
 from trace_go.paths.carrier import Carriers, Wanted, ends
-from trace_go.paths.failures import of_flow, of_lookup, sharpened
+from trace_go.paths.failures import failure, of_flow, of_lookup, sharpened
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
 from trace_go.paths.index import Index, is_extra, of_go
 from trace_go.paths.rows import Row, Sources, evidence_of_exchange
@@ -247,9 +248,24 @@ class _Builder:
         for number, url in enumerate(row.followed, 1):
             if host_of(url) != legs[-1].host:
                 legs.append(self._leg(row, url, last=number == len(row.followed)))
+        if row.unfinished:
+            row = replace(row, failure=self._waited_for(row, legs[-1]))
         if legs[-1].failure is not row.failure:  # a redirect within the last host
             legs[-1] = replace(legs[-1], failure=row.failure)
         return _Joined(row=row, legs=tuple(legs), exchange=exchange)
+
+    def _waited_for(self, row: Row, leg: Leg) -> Failure | None:
+        """Why a request had not come to its end when go did: the packets tell more than go's log."""
+        flow = leg.flow
+        if not row.answered:
+            lookup = None if flow else self.index.lookup(leg.host)
+            found = of_flow(flow, None) if flow else of_lookup(lookup) if lookup else None
+            return found or row.failure
+        stopped = of_flow(flow, None) if flow and flow.outcome is Outcome.STALLED else None
+        interrupted = bool(self.account.exit_code) and not self.account.log.errors
+        if stopped is None and interrupted and (not flow or self.account.ended_ns - flow.last_down_ns > PATIENCE_NS):
+            stopped = failure("stalled", "the answer had begun, and its end had not come when the command ended")
+        return row.failure or stopped
 
     def _leg(self, row: Row, url: str, *, last: bool) -> Leg:
         host, own = host_of(url), url == row.url

@@ -73,6 +73,8 @@ class Row(Struct, frozen=True, kw_only=True):
     """the flow, where the source of the row is one"""
     remote: str | None = None
     answered: bool = False
+    unfinished: bool = False
+    """go was still waiting for the answer, or for its end, when the log ended"""
     order: int = 0
     """of a git command among those to its host"""
     orders: int = 1
@@ -225,6 +227,7 @@ class Sources:
             attempt=attempt,
             remote=next((item.remote for item in exchanges if item.remote), None),
             answered=answered,
+            unfinished=not fetch.finished or bool(last and last.unfinished),
             line=fetch.start_line,
         )
 

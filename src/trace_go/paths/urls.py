@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 REMEMBERED = 1024
@@ -11,6 +11,7 @@ REMEMBERED = 1024
 _PORTS = {"http": 80, "https": 443, "ssh": 22, "git": 9418, "git+ssh": 22, "socks5": 1080, "socks5h": 1080}
 _NOTHING = urlsplit("")
 _USERINFO = re.compile(r"(?<=:)//[^/?#]*@")
+_FAKE = ip_network("198.18.0.0/15")
 _MAX_PORT, _DIGITS = 65_535, 6
 
 
@@ -70,6 +71,12 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+@lru_cache(maxsize=REMEMBERED)
+def is_fake(address: str) -> bool:
+    """Whether local proxies give such addresses to names: the range for benchmarks (RFC 2544), which nobody has."""
+    return is_address(address) and ip_address(address) in _FAKE
 
 
 @lru_cache(maxsize=REMEMBERED)

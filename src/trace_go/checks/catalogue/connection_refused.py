@@ -26,6 +26,8 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import shell, site
 from trace_go.checks.framework import Meta, count, failed, finding, reason
+from trace_go.checks.interference import forged_reset
+from trace_go.checks.proof import flow_of
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
 
@@ -33,7 +35,10 @@ META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERAT
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests in failed(case, "refused", "unreachable").items():
+    for host, broken in failed(case, "refused", "unreachable").items():
+        requests = [item for item in broken if not forged_reset(flow_of(case, item))]
+        if not requests:
+            continue
         refuses = any(item.failure and item.failure.kind == "refused" for item in requests)
         yield finding(
             case,

@@ -35,6 +35,11 @@ from trace_go.model.report import Case
 META = Meta(group="names", severity=Severity.ERROR, audience=Audience.DEVELOPER, cause_rank=10)
 
 _TITLES = {"nxdomain": "{} does not exist, says the resolver", "dns-timeout": "The resolver does not answer for {}"}
+_CODES = {
+    "SERVFAIL": "SERVFAIL says nothing of the name: the resolver itself could not find out, because the servers of the "
+    "zone do not answer it, or their signatures (DNSSEC) are wrong.",
+    "REFUSED": "REFUSED is policy: the resolver does not answer this client, or not for this name.",
+}
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -46,12 +51,15 @@ def find(case: Case) -> Iterator[Finding]:
         kind = requests[0].failure.kind if requests[0].failure else ""
         lookups = failed_lookups(case, name)
         servers = [f"@{item.resolver}" for item in lookups[:1]]
+        code = next((item.rcode for item in lookups if item.rcode in _CODES), None) if kind == "dns-failure" else None
+        title = f"The resolver answers {code} for {{}}" if code else _TITLES.get(kind, "The resolver fails for {}")
+        meaning = f" {_CODES[code]}" if code else ""
         yield finding(
             case,
             "name-not-resolved",
             META,
-            title=_TITLES.get(kind, "The resolver fails for {}").format(name),
-            detail=f"{reason(requests[0])} {count(len(requests), 'request')} stopped before any connection.",
+            title=title.format(name),
+            detail=f"{reason(requests[0])}{meaning} {count(len(requests), 'request')} stopped before any connection.",
             remedy=Remedy(
                 text="Ask the resolver directly, then another one, and compare.",
                 command=shell("dig" + " {}" * len([*servers, name]), *servers, name),

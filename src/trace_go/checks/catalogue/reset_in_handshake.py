@@ -26,6 +26,7 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import forward_proxy, handshake
 from trace_go.checks.framework import Meta, count, failed, finding, reason
+from trace_go.checks.interference import forged_reset
 from trace_go.checks.proof import flow_of
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
@@ -40,6 +41,7 @@ def find(case: Case) -> Iterator[Finding]:
     for host, broken in failed(case, "reset-in-handshake", "closed-in-handshake", "eof", "reset").items():
         flows = {item.id: flow_of(case, item) for item in broken}
         requests = [item for item in broken if _may_be_in_handshake(item, flows[item.id])]
+        requests = [item for item in requests if not forged_reset(flows[item.id])]
         if not requests:
             continue
         seen = [flow for item in requests if (flow := flows[item.id])]
@@ -67,7 +69,7 @@ def find(case: Case) -> Iterator[Finding]:
 
 def _may_be_in_handshake(request: Request, flow: Flow | None) -> bool:
     if flow is None:
-        return (request.url or "").startswith("https:")
+        return request.status is None and (request.url or "").startswith("https:")
     return flow.tls is not None and not flow.tls.established_ns
 
 

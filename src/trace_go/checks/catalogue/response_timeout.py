@@ -25,6 +25,8 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import shell
 from trace_go.checks.framework import SLOW_S, Meta, count, failed, finding, waited_s
+from trace_go.checks.interference import swallows_large
+from trace_go.checks.proof import flow_of
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
@@ -33,7 +35,10 @@ META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERAT
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests in failed(case, "response-timeout").items():
+    for host, waiting in failed(case, "response-timeout").items():
+        requests = [item for item in waiting if not swallows_large(flow_of(case, item))]
+        if not requests:
+            continue
         waited = max((waited_s(case, item) for item in requests), default=0.0)
         silence = f", after {waited:.1f} s of silence" if waited else ""
         first = requests[0]

@@ -1,0 +1,63 @@
+"""Connection attempts to one name that went to several addresses: which address failed while another worked."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from trace_go.checks.interference import forged_reset
+from trace_go.checks.proof import asked_for, lookups_of
+from trace_go.model.flow import Flow, Outcome
+from trace_go.model.ledger import Request
+from trace_go.model.report import Case
+
+_FAILED = (Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNREACHABLE)
+_WORKED = (Outcome.OK, Outcome.IDLE, Outcome.OPEN, Outcome.RESET, Outcome.STALLED)
+FALLBACK_NS = 250_000_000
+"""go tries the other IP version 300 ms after the first attempt (net.Dialer.FallbackDelay)"""
+
+
+class Detour(Struct, frozen=True, kw_only=True):
+    """An attempt in vain, and the connection to another address of the same name that was made instead."""
+
+    name: str
+    failed: Flow
+    worked: Flow
+    requests: tuple[Request, ...]
+    """those to this name that did not fail"""
+
+    @property
+    def cost_s(self) -> float:
+        return (self.worked.syn_ns - self.failed.syn_ns) / 1e9
+
+    @property
+    def over_ipv6(self) -> bool:
+        """The failed attempt was over IPv6 and got no answer, the other over IPv4."""
+        silent = not self.failed.syn_ack_packet and not self.failed.icmp and self.failed.packets_down == 0
+        return ":" in self.failed.server.ip and ":" not in self.worked.server.ip and silent
+
+
+def detours(case: Case) -> Iterator[Detour]:
+    """One for each address of a name that failed, with the first attempt there."""
+    tried = [flow for flow in case.flows if flow.transport == "tcp" and flow.syn_ns]
+    for name, requests in asked_for(case).items():
+        addresses = {address for item in lookups_of(case, name) for address in item.addresses}
+        good = tuple(item for item in requests if not item.failure)
+        if len(addresses) < 2 or not good:
+            continue
+        mine = [flow for flow in tried if flow.server.ip in addresses]
+        worked = [flow for flow in mine if flow.outcome in _WORKED and flow.syn_ack_packet]
+        seen: set[str] = set()
+        for flow in mine:
+            instead = next((other for other in worked if _replaces(other, flow)), None)
+            if instead and flow.server.ip not in seen:
+                seen.add(flow.server.ip)
+                yield Detour(name=name, failed=flow, worked=instead, requests=good)
+
+
+def _replaces(other: Flow, flow: Flow) -> bool:
+    """Whether a connection was made because an attempt had failed, or had been silent for too long."""
+    alike = (other.file, other.client.port != 0, other.server.port) == (flow.file, True, flow.server.port)
+    if not alike or other.server.ip == flow.server.ip or other.syn_ns < flow.syn_ns or forged_reset(flow):
+        return False
+    abandoned = flow.packets_down == 0 and other.syn_ns - flow.syn_ns >= FALLBACK_NS
+    return flow.outcome in _FAILED or abandoned
