@@ -129,6 +129,11 @@ class Adversary:
         to_client = segment(packet, back=False, flags="RA", seq=seq, ack=ack)
         return pairs(0, to_client, packet, segment(packet, back=True, flags="RA", seq=ack, ack=seq))
 
+    def cut_transfer(self, packet: Packet, up: bool, connection: Connection) -> list[Sent]:
+        struck = connection.hit
+        sent = self.reset_transfer(packet, up, connection)
+        return [] if struck else [item for item in sent if not connection.hit or item[1] is not packet]
+
     # -- DNS over UDP ------------------------------------------------------------------------------------------------
 
     def inject(self, packet: Packet, up: bool) -> list[Sent]:
@@ -160,6 +165,7 @@ TCP_MODES: dict[str, Callable[[Adversary, Packet, bool, Connection], list[Sent]]
     "lose": Adversary.lose,  # each `every`th segment with data from the server vanishes
     "stall": Adversary.stall,  # after `after_bytes` of the server nothing passes any more
     "reset-transfer": Adversary.reset_transfer,  # forged resets to both ends after `after_bytes` of the server
+    "cut-transfer": Adversary.cut_transfer,  # the same, and nothing else passes any more
 }
 DNS_MODES: dict[str, Callable[[Adversary, Packet, bool], list[Sent]]] = {
     "dns-inject": Adversary.inject,  # a forged address ahead of the true answer

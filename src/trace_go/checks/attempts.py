@@ -1,13 +1,13 @@
 """Connection attempts to one name that went to several addresses: which address failed while another worked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from trace_go.checks.interference import forged_reset
-from trace_go.checks.proof import asked_for, lookups_of
+from trace_go.checks.proof import asked_for, flow_of, lookups_of
 from trace_go.model.flow import Flow, Outcome
-from trace_go.model.ledger import Request
+from trace_go.model.ledger import Artifact, Request
 from trace_go.model.report import Case
 
 _FAILED = (Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNREACHABLE)
@@ -38,6 +38,26 @@ class Detour(Struct, frozen=True, kw_only=True):
 
 def detours(case: Case) -> Iterator[Detour]:
     """One for each address of a name that failed, with the first attempt there."""
+    seen: set[tuple[str, str]] = set()
+    for detour in _all(case):
+        place = (detour.name, detour.failed.server.ip)
+        if place not in seen:
+            seen.add(place)
+            yield detour
+
+
+def made_good(case: Case, requests: Iterable[Request]) -> list[Request]:
+    """Those of failed connections in place of which another was made at once, to another address of the name."""
+    vain = {detour.failed.id for detour in _all(case)}
+    return [
+        item
+        for item in requests
+        if item.artifact is Artifact.CONNECTION and (flow := flow_of(case, item)) and flow.id in vain
+    ]
+
+
+def _all(case: Case) -> Iterator[Detour]:
+    """Every attempt that another replaced."""
     tried = [flow for flow in case.flows if flow.transport == "tcp" and flow.syn_ns]
     for name, requests in asked_for(case).items():
         addresses = {address for item in lookups_of(case, name) for address in item.addresses}
@@ -46,17 +66,15 @@ def detours(case: Case) -> Iterator[Detour]:
             continue
         mine = [flow for flow in tried if flow.server.ip in addresses]
         worked = [flow for flow in mine if flow.outcome in _WORKED and flow.syn_ack_packet]
-        seen: set[str] = set()
         for flow in mine:
             instead = next((other for other in worked if _replaces(other, flow)), None)
-            if instead and flow.server.ip not in seen:
-                seen.add(flow.server.ip)
+            if instead:
                 yield Detour(name=name, failed=flow, worked=instead, requests=good)
 
 
 def _replaces(other: Flow, flow: Flow) -> bool:
     """Whether a connection was made because an attempt had failed, or had been silent for too long."""
-    alike = (other.file, other.client.port != 0, other.server.port) == (flow.file, True, flow.server.port)
+    alike = (other.file, other.server.port) == (flow.file, flow.server.port)
     if not alike or other.server.ip == flow.server.ip or other.syn_ns < flow.syn_ns or forged_reset(flow):
         return False
     abandoned = flow.packets_down == 0 and other.syn_ns - flow.syn_ns >= FALLBACK_NS

@@ -22,6 +22,7 @@ References
 
 from collections.abc import Iterator
 
+from trace_go.checks.attempts import made_good
 from trace_go.checks.command import shell, site
 from trace_go.checks.framework import Meta, count, failed, finding
 from trace_go.checks.proof import flow_of
@@ -32,7 +33,11 @@ META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERAT
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for host, requests in failed(case, "connect-timeout").items():
+    for host, silent in failed(case, "connect-timeout").items():
+        others = made_good(case, silent)
+        requests = [item for item in silent if item not in others]
+        if not requests:
+            continue
         flow = flow_of(case, requests[0])
         tried = f"{count(flow.syn_count, 'SYN')} to {flow.server.ip}:{flow.server.port}" if flow else "any attempt"
         yield finding(

@@ -24,6 +24,7 @@ References
 
 from collections.abc import Iterator
 
+from trace_go.checks.attempts import made_good
 from trace_go.checks.command import shell, site
 from trace_go.checks.framework import Meta, count, failed, finding, reason
 from trace_go.checks.interference import forged_reset
@@ -36,7 +37,8 @@ META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERAT
 
 def find(case: Case) -> Iterator[Finding]:
     for host, broken in failed(case, "refused", "unreachable").items():
-        requests = [item for item in broken if not forged_reset(flow_of(case, item))]
+        others = made_good(case, broken)
+        requests = [item for item in broken if item not in others and not forged_reset(flow_of(case, item))]
         if not requests:
             continue
         refuses = any(item.failure and item.failure.kind == "refused" for item in requests)

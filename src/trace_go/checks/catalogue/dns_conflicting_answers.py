@@ -50,7 +50,7 @@ def find(case: Case) -> Iterator[Finding]:
             case,
             "dns-conflicting-answers",
             META,
-            title=f"Contradicting DNS answers came for {name}",
+            title=f"The DNS answers for {name} contradict each other",
             detail=f"{first.resolver} seems to have answered one {first.type} query {len(said)} times: first "
             f"{', then '.join(said)}. A resolver answers once: somebody on the way injects answers. "
             f"{count(len(failed), 'request')} failed.",

@@ -50,7 +50,7 @@ def find(case: Case) -> Iterator[Finding]:
             case,
             "path-mtu-black-hole",
             META,
-            title=f"Large packets {'from' if flow.hole else 'to'} {host} vanish on the way",
+            title=f"The path swallows large packets {'from' if flow.hole else 'to'} {host}",
             detail=f"{_what(flow)} Small packets pass: this is consistent with a path whose largest packet is smaller "
             f"than at both ends, and with a filter that drops the message about it. "
             f"{count(len(told), 'request')} failed.",

@@ -41,11 +41,11 @@ META = Meta(group="transport", severity=Severity.WARNING, audience=Audience.OPER
 LONG_S = 1.0
 """a lost packet at the start of a connection costs as much (RFC 6298 §2); the round trip round the world takes 0.3 s"""
 _STAGES = {
-    "dns": ("The resolver needed {} for {}", "dig {}"),
-    "connect": ("It took {} to connect to {}", "curl -sS -o /dev/null -w %{{time_connect}} {}"),
-    "tunnel": ("The forward proxy needed {} to open a tunnel to {}", "curl -sS -o /dev/null -w %{{time_connect}} {}"),
-    "tls": ("The TLS handshake took {} with {}", "curl -sS -o /dev/null -w %{{time_appconnect}} {}"),
-    "response": ("It took {} until an answer of {} began", "curl -sS -o /dev/null -w %{{time_starttransfer}} {}"),
+    "dns": ("The resolver took {0} for {1}", "dig {}"),
+    "connect": ("{1} took {0} to accept a connection", "curl -sS -o /dev/null -w %{{time_connect}} {}"),
+    "tunnel": ("The forward proxy took {0} to open a tunnel to {1}", "curl -sS -o /dev/null -w %{{time_connect}} {}"),
+    "tls": ("{1} took {0} for the TLS handshake", "curl -sS -o /dev/null -w %{{time_appconnect}} {}"),
+    "response": ("{1} took {0} to begin an answer", "curl -sS -o /dev/null -w %{{time_starttransfer}} {}"),
 }
 
 
