@@ -60,6 +60,15 @@ def test_pages_are_told_by_the_first_bytes_of_their_own_stream() -> None:
     assert [item.web_page for item in read(lines)] == [False, True]
 
 
+def test_an_answer_whose_end_is_not_in_the_log() -> None:
+    parts = connection("0xa", "m.test", [("/a.zip", 200), ("/b.zip", 200), ("/c.zip", 204)])
+    lines = [line for part in parts for line in part]
+    lines = [line.replace("END_HEADERS stream=5", "END_STREAM|END_HEADERS stream=5") for line in lines]
+    lines += ["http2: Framer 0xa: read DATA stream=1 len=1024", "http2: Framer 0xa: read DATA stream=3 len=1024"]
+    lines += ["http2: Framer 0xa: read DATA flags=END_STREAM stream=3 len=0"]
+    assert [item.unfinished for item in read(lines)] == [True, False, False]
+
+
 def connection(framer: str, host: str, paths: list[tuple[str, int]], prefix: str = "") -> list[list[str]]:
     """The lines of a connection: one list for its writer, one for its reader, each in order."""
     writer, reader = [f"http2: Framer {framer}: wrote SETTINGS len=0"], []

@@ -319,12 +319,13 @@ class Log:
         remote: str | None = None,
         web_page: bool | None = None,
         finished: bool = True,
+        ended: bool = True,
     ) -> None:
         """A `# get` pair. error: what follows the URL; sent: statuses in the HTTP/2 log, the last with `location`."""
         start = self._next()
         for number, code in enumerate(sent, 1):
             target = location if number == len(sent) else None
-            self.http2(url, code, location=target, remote=remote, web_page=web_page)
+            self.http2(url, code, location=target, remote=remote, web_page=web_page, ended=ended)
         status = None if error or not finished else status
         reason = {200: "OK", 404: "Not Found", 410: "Gone", 403: "Forbidden", 500: "Internal Server Error"}
         self._fetches.append(
@@ -352,6 +353,7 @@ class Log:
         location: str | None = None,
         remote: str | None = None,
         web_page: bool | None = None,
+        ended: bool = True,
     ) -> Http2Exchange:
         line = self._next()
         self._http2.append(
@@ -367,6 +369,7 @@ class Log:
                 location=location,
                 line=line,
                 web_page=web_page,
+                unfinished=not ended,
             )
         )
         return self._http2[-1]

@@ -4,11 +4,13 @@ import time
 
 import pytest
 
-from paths.made import MIRROR, MS, OTHER, START, Log, Net, exchange, ledger
+from paths.made import MIRROR, MS, OTHER, START, Log, Net, account, exchange, ledger
+from trace_go.gocmd.hosts import load_hosts
 from trace_go.gocmd.log import read_log
 from trace_go.model.flow import Outcome
 from trace_go.model.go import GoAccount
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role, Stage
+from trace_go.paths.ledger import build
 from trace_go.paths.rows import Sources
 
 BASE = "https://proxy.golang.org"
@@ -417,6 +419,55 @@ def test_a_request_without_an_end() -> None:
     assert request.failure
     assert request.failure.kind == "response-timeout"
     assert request.handled_by is HandledBy.NONE
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        (Outcome.NO_ANSWER, "connect-timeout"),
+        (Outcome.STALLED, "stalled"),
+        (Outcome.SILENT, "handshake-timeout"),
+        (Outcome.OK, "response-timeout"),
+    ],
+)
+def test_packets_tell_what_an_unanswered_request_waited_for(outcome: Outcome, kind: str) -> None:
+    net, log = Net(), Log()
+    net.resolve("proxy.golang.org", "203.0.113.10")
+    net.flow(outcome=outcome)
+    log.get(MOD, finished=False)
+    (request,) = ledger(net, log)
+    assert request.failure
+    assert (request.failure.kind, request.hops[-1].flow) == (kind, 0)
+
+
+def test_a_name_that_was_never_answered_is_what_go_waits_for() -> None:
+    net, log = Net(), Log()
+    net.resolve("proxy.golang.org", rcode=None)
+    log.get(MOD, finished=False)
+    (request,) = ledger(net, log)
+    assert request.failure
+    assert request.failure.kind == "dns-timeout"
+
+
+@pytest.mark.parametrize(
+    ("ended", "exit_code", "outcome", "silent_s", "stalled"),
+    [
+        (False, 143, Outcome.OK, 3, True),
+        (False, 143, Outcome.OK, 0, False),  # data came until the command was ended
+        (False, 0, Outcome.OK, 3, False),
+        (True, 143, Outcome.OK, 3, False),
+        (False, 0, Outcome.STALLED, 0, True),
+    ],
+)
+def test_an_answer_without_an_end(ended: bool, exit_code: int, outcome: Outcome, silent_s: int, stalled: bool) -> None:
+    net, log = Net(), Log()
+    net.resolve("proxy.golang.org", "203.0.113.10")
+    flow = net.flow(outcome=outcome)
+    log.get(ZIP, sent=[200], ended=ended)
+    told = account(log, exit_code=exit_code, ended_ns=flow.last_down_ns + silent_s * 10**9)
+    (request,) = build(net.traffic, told, None, load_hosts(), ())
+    assert request.handled_by is not HandledBy.NONE
+    assert (request.failure.kind if request.failure else "") == ("stalled" if stalled else "")
 
 
 # -- git ---------------------------------------------------------------------------------------------------------------
