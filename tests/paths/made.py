@@ -216,7 +216,7 @@ class Net:
             "retransmissions_up": 0,
             "unacknowledged_up": 0,
             "unacknowledged_down": 0,
-            "acknowledged_up_ns": at_ns,
+            "hole": False,
             "acknowledged_down_ns": at_ns,
             "retransmissions_down": 0,
             "syn_packet": packet,

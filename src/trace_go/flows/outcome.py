@@ -52,7 +52,7 @@ class _Facts(Struct, frozen=True, kw_only=True):
     abandoned: bool
     """the client's process ended: it left before the server's answer came, or with the answer unread"""
     mute: bool
-    """the same after the server's last word"""
+    """the same after the server's last word, until the client left"""
     unacked: int
     """bytes of the client"""
     hole: bool
@@ -95,7 +95,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
     """row: the flow's record of the table as a tuple in the order of table.FLOW."""
     (low, high, client, first_packet, last_packet, start_ns, end_ns, syn_packet, syn_ns, syn_count, syn_ack_packet,
      syn_ack_ns, syn_ack_ttl, reset_packet, reset_ns, reset_side, reset_ttl, after_packet, after_ttl,
-     packets, size, resent, first_data, last_data, fin_ns, resets, base, _, reach, acked, acked_ns,
+     packets, size, resent, first_data, last_data, fin_ns, resets, base, last, reach, acked, acked_ns,
      *_) = row  # fmt: skip
     tls: TlsSession | None = None
     exchanges: tuple[Exchange, ...] = ()
@@ -128,8 +128,12 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         )
     up = _beyond(reach[client], acked[server]) if acked_ns[server] else 0
     down = _beyond(reach[server], acked[client]) if acked_ns[client] else 0
+    left_ns = fin_ns[client] or (reset_ns if reset and reset.from_client else 0)
+    waited_ns = left_ns or context.last_ns
     # A SYN-ACK behind the reset comes too late.
     refused = reset is not None and not reset.from_client and reset.time_ns < syn_ack_ns
+    # The last bytes of the server begin behind those that the client asks for after them.
+    hole = down > 0 and acked_ns[client] > last_data[server] and _beyond(last[server], acked[client]) > 0
     facts = _Facts(
         syn_ns=syn_ns,
         syn_count=syn_count,
@@ -137,12 +141,12 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         fin_ns=(fin_ns[client], fin_ns[server]),
         reset=reset,
         icmp=client in icmp,
-        mute=context.last_ns - max(last_data[server], syn_ack_ns) >= PATIENCE_NS,
+        mute=waited_ns - max(last_data[server], syn_ack_ns) >= PATIENCE_NS,
         waited=context.last_ns - max(last_data[client], syn_ns) >= PATIENCE_NS,
         abandoned=0 < fin_ns[client] < first_data[server]
         or (not any(fin_ns) and bool(first_data[server]) and reset is not None and reset.from_client),
         unacked=up,
-        hole=down > 0 and acked_ns[client] > last_data[server],
+        hole=hole,
         resent_up=resent[client],
         last_data_ns=(last_data[client], last_data[server]),
         data=(size[client] > 0, size[server] > 0),
@@ -167,7 +171,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         retransmissions_down=resent[server],
         unacknowledged_up=up,
         unacknowledged_down=down,
-        acknowledged_up_ns=acked_ns[client],
+        hole=hole,
         acknowledged_down_ns=acked_ns[server],
         syn_packet=syn_packet,
         syn_count=syn_count,

@@ -124,9 +124,10 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
     """bytes of the client that the server had not acknowledged at the end"""
     unacknowledged_down: int
     """of the server, by the client"""
-    acknowledged_up_ns: int
-    """the client's last segment with an acknowledgment"""
+    hole: bool
+    """the client answered the server's last bytes and still asked for some before them, which never came"""
     acknowledged_down_ns: int
+    """the server's last segment with an acknowledgment"""
     syn_packet: int
     syn_count: int
     syn_ns: int
@@ -170,11 +171,6 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
     def tls_s(self) -> float | None:
         tls = self.tls
         return (tls.established_ns - tls.hello_ns) / 1e9 if tls and tls.hello_ns and tls.established_ns else None
-
-    @property
-    def hole(self) -> bool:
-        """The client answered the server's last bytes without acknowledging them: some before them never came."""
-        return self.unacknowledged_down > 0 and self.acknowledged_up_ns > self.last_down_ns
 
 
 class Traffic(Struct, frozen=True, kw_only=True, gc=False):
