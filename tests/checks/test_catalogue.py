@@ -42,7 +42,7 @@ def test_page(check: Check) -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=IDS)
 def test_metadata(check: Check) -> None:
-    assert re.fullmatch(r"[a-z]+(-[a-z]+)*", check.id)
+    assert re.fullmatch(r"[a-z][a-z0-9]*(-[a-z]+)*", check.id)
     assert check.meta.group in GROUPS
     assert isinstance(check.meta.severity, Severity)
     assert isinstance(check.meta.audience, Audience)

@@ -33,7 +33,7 @@ from trace_go.model.flow import Flow, Outcome
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
-META = Meta(group="transport", severity=Severity.WARNING, audience=Audience.OPERATOR, cause_rank=82)
+META = Meta(group="transport", severity=Severity.WARNING, audience=Audience.OPERATOR, cause_rank=81)
 
 MIN_RESENT, MIN_SHARE = 5, 0.02
 """less is normal: the end of a transfer is often probed by repeating it (RFC 8985 §7)"""
