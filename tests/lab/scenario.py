@@ -2,10 +2,10 @@
 
 Keys: title, require (go.mod lines), go_version (of go.mod), go_sum (lines), config (lines of trace-go.toml), prepare
 (a command that runs before the capture), command, go (the toolchain's minor release), needs (keys of servers.OPTIONAL),
-hosts_file (more lines of it), trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (its go environment),
-[settings] (what `go env -w` wrote), [unused_settings] (the same in its usual place, while GOENV names another),
-[generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture], [truth],
-[truth.packets], [[truth.requests]]: the classes below.
+hosts_file (more lines of it), trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (its go
+environment), [settings] (what `go env -w` wrote), [unused_settings] (the same in its usual place, while GOENV names
+another), [generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture],
+[truth], [truth.packets], [[truth.requests]]: the classes below.
 """
 
 import tomllib

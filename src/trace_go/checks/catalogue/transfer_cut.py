@@ -1,7 +1,7 @@
 """A transfer was cut off.
 
 What it means
-    The request was answered, and the connection broke before its content was complete: by a reset, or by closing it.
+    The connection worked, and broke before the content of an answer was complete: by a reset, or by closing it.
 
 Why it matters
     go does not go on where it stopped: the module counts as failed, and the command with it.
@@ -49,7 +49,7 @@ def find(case: Case) -> Iterator[Finding]:
             "transfer-cut",
             META,
             title=f"{host} or the way to it cut off {count(len(requests), 'transfer')}",
-            detail=f"{reason(requests[0])}{came} {count(len(requests), 'request')} failed after the answer had begun.",
+            detail=f"{reason(requests[0])}{came} {count(len(requests), 'request')} failed on a connection that had worked.",
             remedy=Remedy(
                 text="Fetch the same file alone, several times, and see whether it breaks at the same size.",
                 command=shell("curl -v -o /dev/null {}", url) if (url := requests[0].url) else None,
