@@ -49,7 +49,7 @@ def find(case: Case) -> Iterator[Finding]:
             "transfer-cut",
             META,
             title=f"{host} or the way to it cut off {count(len(requests), 'transfer')}",
-            detail=f"{reason(requests[0])}{came} {count(len(requests), 'request')} failed on a connection that had worked.",
+            detail=f"{reason(requests[0])}{came} {count(len(requests), 'request')} failed on a connection that worked.",
             remedy=Remedy(
                 text="Fetch the same file alone, several times, and see whether it breaks at the same size.",
                 command=shell("curl -v -o /dev/null {}", url) if (url := requests[0].url) else None,
