@@ -32,7 +32,7 @@ from trace_go.model.flow import Flow
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
-META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=41)
+META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=44)
 
 
 def find(case: Case) -> Iterator[Finding]:

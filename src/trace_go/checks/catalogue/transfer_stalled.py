@@ -32,7 +32,7 @@ from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.report import Case
 
-META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=42)
+META = Meta(group="transport", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=27)
 
 
 def find(case: Case) -> Iterator[Finding]:
