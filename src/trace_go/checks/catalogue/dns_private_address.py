@@ -28,7 +28,7 @@ from functools import cache
 from ipaddress import ip_address, ip_network
 
 from trace_go.checks.catalogue.dns_conflicting_answers import LATER
-from trace_go.checks.command import shell
+from trace_go.checks.command import is_address, shell
 from trace_go.checks.framework import Meta, count, finding, some
 from trace_go.checks.proof import asked_for, lookups_of, of_lookup
 from trace_go.gocmd.hosts import HostBook, load_hosts
@@ -82,5 +82,7 @@ def _public() -> HostBook:
 
 
 def _is_reserved(address: str) -> bool:
+    if not is_address(address):
+        return False
     ip = ip_address(address)
     return any(ip.version == network.version and ip in network for network in RESERVED)
