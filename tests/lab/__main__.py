@@ -69,7 +69,7 @@ def _run(args: argparse.Namespace, command: list[str]) -> int:
     """Outside: check, and start this again in namespaces. Inside: run the world."""
     chosen, out = scenario.load(args.names[0], args.change), args.out.resolve()
     if os.environ.get(world.INSIDE):
-        go = args.go.resolve() if args.go else world.find_go()
+        go = args.go.resolve() if args.go else world.find_go(chosen.go)
         return world.World(chosen, out).run(command or ["GO"], go, capture=args.capture)
     if out.is_relative_to("/run") or (out.exists() and any(out.iterdir())):
         print(f"lab: {out} must be new or empty, and not below /run", file=sys.stderr)

