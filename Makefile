@@ -42,10 +42,12 @@ bench: lab-setup ## trace-go beside tshark, nfstream and libpcap, and what traci
 	@$(BIN)/python benchmarks/bench.py
 
 lab: lab-setup ## every scenario without trace-go, against its truth; or one of them: make lab S=mirror-dead
+	@scripts/setup.sh toolchains
 	@rm -rf .lab/runs
 	@$(LAB) run $(S) --out .lab/runs --capture
 
 score: lab-setup ## every scenario traced: how right is trace-go, and is anything worse than docs/scoreboard.md
+	@scripts/setup.sh toolchains
 	@rm -rf .lab/score
 	@$(LAB) score $(S) --out .lab/score
 

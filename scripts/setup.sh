@@ -2,7 +2,7 @@
 # Installs what a make target needs, and of that only what is missing. Run from the project's folder:
 #   setup.sh python   .venv: this project and its locked development tools (go among them)
 #   setup.sh lab      the lab: Debian packages, mitmproxy in .venv/mitmproxy; tshark for the tests that compare with it
-#   setup.sh toolchains  older Go toolchains in .venv/go, for the scenarios that name one (1.5 GB)
+#   setup.sh toolchains   older Go toolchains in .venv/go, for the lab's scenarios that name one (1.4 GB)
 #   setup.sh bench    what `make bench` compares with: tshark, nfstream in .venv/nfstream
 # Exit status 1 with one line that says what is missing and how to get it.
 set -eu

@@ -69,6 +69,12 @@ def test_an_answer_whose_end_is_not_in_the_log() -> None:
     assert [item.unfinished for item in read(lines)] == [True, False, False]
 
 
+def test_lines_of_a_toolchain_download_have_the_prefix_of_go() -> None:
+    lines = [line for part in connection("0xa", "m.test", [("/golang.org/toolchain/@v/list", 200)]) for line in part]
+    assert read([f"go: {line}" for line in lines]) == read(lines)
+    assert [item.status for item in read(lines)] == [200]
+
+
 def connection(framer: str, host: str, paths: list[tuple[str, int]], prefix: str = "") -> list[list[str]]:
     """The lines of a connection: one list for its writer, one for its reader, each in order."""
     writer, reader = [f"http2: Framer {framer}: wrote SETTINGS len=0"], []

@@ -38,6 +38,9 @@ class Module:
 
     @property
     def files(self) -> dict[str, bytes]:
+        if self.path == "golang.org/toolchain":
+            script = f"#!/bin/sh\necho this is {self.version}\n".encode()
+            return dict.fromkeys(("bin/go", "bin/gofmt", "lib/go_any_any_exec", "pkg/tool/any"), script)
         package = re.sub(r"\W", "", self.path.rpartition("/")[2])
         files = {
             "LICENSE": b"Public domain.\n",
@@ -77,6 +80,10 @@ MIRRORED = (
     Module(path="example.com/beta", version="v1.0.1", blob_bytes=5_000),
     Module(path="github.com/Azure/pick", version="v0.3.0", requires=("example.com/beta v1.0.0",), blob_bytes=20_000),
     Module(path="golang.org/x/labtext", version="v0.14.0", blob_bytes=200_000),
+)
+NEXT_GO = "1.99.0"
+TOOLCHAINS = tuple(
+    Module(path="golang.org/toolchain", version=f"v0.0.1-go{NEXT_GO}.linux-{arch}") for arch in ("amd64", "arm64")
 )
 PRIVATE = (  # not on any mirror: only git has them
     Module(path="corp.example/tool", version="v1.4.0", requires=("corp.example/team/lib v0.2.0",)),
@@ -166,4 +173,4 @@ def _info(version: str) -> str:
 
 
 def _order(version: str) -> list[int]:
-    return [int(part) for part in version.removeprefix("v").split(".")]
+    return [int(part) for part in version.removeprefix("v").partition("-")[0].split(".")]

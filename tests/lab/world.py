@@ -206,6 +206,10 @@ class World:
         hosts = self.scenario.hosts
         self.start("dnsmasq", servers.dnsmasq(self.scenario))
         self.start("fcgiwrap", servers.fcgiwrap())
+        if "athens" in self.scenario.needs:
+            (RUN / "athens").mkdir()
+            self.start("athens", servers.athens())
+            self.wait("athens", partial(_answers, "127.0.0.1", servers.ATHENS_PORT))
         self.start("nginx", servers.nginx(self.scenario))
         for name, command in servers.adversaries(self.scenario).items():
             self.start(name, command)

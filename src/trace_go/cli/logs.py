@@ -10,7 +10,9 @@ from trace_go.gocmd.log import LogReader
 from trace_go.model.go import GoLog
 
 _GET = rb"# get [a-z][a-z0-9+.-]*://[!-~]+(?:: .+)?$"
-_HTTP2 = rb"http2: (?:Framer 0x|Transport (?:encoding header |received [A-Z])|decoded hpack field header field )"
+_HTTP2 = (
+    rb"(?:go: )?http2: (?:Framer 0x|Transport (?:encoding header |received [A-Z])|decoded hpack field header field )"
+)
 
 
 def told_apart_at_once(*, expect_x: bool, expect_http2: bool) -> re.Pattern[bytes] | None:

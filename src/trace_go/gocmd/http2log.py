@@ -25,8 +25,8 @@ MAX_CONNECTIONS = 4_096
 MAX_EXPECTED = 10_000
 """ours: URLs in flight and redirect targets not yet asked"""
 
-LOG_PREFIX = r"(?:\d{4}/\d\d/\d\d )?(?:\d\d:\d\d:\d\d(?:\.\d{6})? )?(?:[^\s:]+\.go:\d+: )?"
-"""what package log writes before a message, by its flags; the go command sets none"""
+LOG_PREFIX = r"(?:go: )?(?:\d{4}/\d\d/\d\d )?(?:\d\d:\d\d:\d\d(?:\.\d{6})? )?(?:[^\s:]+\.go:\d+: )?"
+"""what package log writes before a message: the go command sets no flags, and `go: ` while it selects a toolchain"""
 
 _FRAME = r"(?P<frame>(?P<type>[A-Z][A-Z_]*\d*)(?: flags=(?P<flags>\S+))?(?: stream=(?P<stream>\d+))? len=\d+)"
 _LINE = re.compile(
