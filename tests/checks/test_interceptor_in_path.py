@@ -8,7 +8,13 @@ def test_fires(fires: Run) -> None:
     assert found.key == "interceptor-in-path:mitmproxy"
     assert (found.severity, found.audience, found.confidence) == ("error", "security", "high")
     assert found.title == "mitmproxy intercepts TLS to proxy.golang.org"
-    assert "verifies under its own key although its issuer is another name" in found.detail
+    told = [piece.text for piece in found.evidence]
+    assert told[0].startswith("certificate for proxy.golang.org, issuer ")
+    assert "it verifies under its own key although its issuer is another name" in told
+    assert "its issuer, mitmproxy, is that of the product mitmproxy" in told
+    assert found.detail.startswith(
+        "A machine on the way answers in place of proxy.golang.org, with certificates issued"
+    )
     assert "go refuses the connection" in found.detail
     assert kinds(found) == {"packet", "probe", "log"}
     assert found.remedy.text.startswith("Ask the network's operator")
@@ -28,7 +34,7 @@ def test_a_trusted_one_is_a_warning(regression: Run) -> None:
     found = regression.only
     assert found.severity == "warning"
     assert "downloads work, and it can read and change them" in found.detail
-    assert "proxy.golang.org is a public host, yet only " in found.detail
+    assert any("proxy.golang.org is a public host, yet only " in piece.text for piece in found.evidence)
     assert "GOSUMDB" in found.remedy.text
     assert regression.whole.verdict.status == "suspicious"
     assert len(found.requests) == len(regression.whole.requests)

@@ -9,7 +9,7 @@ from trace_go.gocmd.hosts import load_hosts
 from trace_go.gocmd.messages import parse_error
 from trace_go.model.chain import ChainFault, Judgement
 from trace_go.model.dns import Lookup
-from trace_go.model.evidence import Visibility
+from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.flow import Endpoint, Flow, Outcome, Traffic, Tunnel
 from trace_go.model.go import Fetch, GoAccount, GoError, GoLog, Http2Exchange, VcsCommand
 from trace_go.model.http import Exchange
@@ -288,6 +288,7 @@ class Net:
             detail="the issuer is not in the trust store",
             interceptor=product,
             interceptor_why=(f"the issuer is known for {product}",),
+            interceptor_confidence=Confidence.CERTAIN if flow else Confidence.HIGH,
         )
 
     def index(self, config: Config | None = None) -> Index:

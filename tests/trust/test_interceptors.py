@@ -4,12 +4,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_go.trust.interceptors import interceptor, products, shared_keys
+from trace_go.model.evidence import Confidence, Visibility
+from trace_go.trust.interceptors import Kind, Sign, confidence, interceptor, products, shared_keys
 from trace_go.wire.certificates import certificate
 from trust.authority import NAME, NOW_NS, chain, intermediate, issue, key, leaf, root
 
 ORDINARY = chain(leaf(), intermediate())
 MITM = issue("mitmproxy", o="mitmproxy", use="rsa2048 mitm")
+
+
+def texts(signs: tuple[Sign, ...]) -> list[str]:
+    return [sign.text for sign in signs]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "seen", "probed"),
+    [
+        ((Kind.SHARED,), Confidence.MEDIUM, Confidence.MEDIUM),
+        ((Kind.SHARED, Kind.SUPPORTING), Confidence.MEDIUM, Confidence.MEDIUM),
+        ((Kind.KEY, Kind.KEY, Kind.SUPPORTING), Confidence.HIGH, Confidence.HIGH),
+        ((Kind.TRUST,), Confidence.HIGH, Confidence.HIGH),
+        ((Kind.NAME, Kind.KEY), Confidence.CERTAIN, Confidence.HIGH),
+        ((Kind.KEY, Kind.TRUST, Kind.SHARED), Confidence.CERTAIN, Confidence.HIGH),
+    ],
+)
+def test_confidence(kinds: tuple[Kind, ...], seen: Confidence, probed: Confidence) -> None:
+    signs = [Sign(kind=kind, text=kind) for kind in kinds]
+    assert confidence(signs, Visibility.SEEN) is seen
+    assert confidence(signs, Visibility.PROBED) is probed
+
+
+def test_gos_own_test_servers_give_no_sign() -> None:
+    """net/http/httptest: one self-signed certificate of "Acme Co" with one key for every server."""
+    acme = chain(issue("", o="Acme Co", dns=["example.com"], use="rsa2048 acme"))
+    assert interceptor(acme, at_ns=NOW_NS) == (None, ())
+    assert shared_keys([("a.test", acme), ("b.invalid", acme)]) == {}
 
 
 def test_ordinary_chains_give_no_sign() -> None:
@@ -21,24 +50,24 @@ def test_ordinary_chains_give_no_sign() -> None:
         (),
         (certificate(b"junk"),),
     ):
-        assert interceptor(ordinary, name=NAME, at_ns=NOW_NS) == (None, ())
+        assert interceptor(ordinary, at_ns=NOW_NS) == (None, ())
 
 
 def test_mitmproxy_with_all_its_signs() -> None:
     made = leaf(MITM, use="rsa2048 mitm", days=(-2, 363), ids=False)
-    who, why = interceptor(chain(made, MITM), name=NAME, at_ns=NOW_NS + 10**9)
+    who, why = interceptor(chain(made, MITM), at_ns=NOW_NS + 10**9)
     assert who == "mitmproxy"
-    assert [w for w in why if "mitmproxy, is that of" in w]
-    assert [w for w in why if "its own key" in w]
-    assert [w for w in why if "two days back" in w]
+    assert [w for w in why if "mitmproxy, is that of" in w.text]
+    assert [w for w in why if "its own key" in w.text]
+    assert [w for w in why if "two days back" in w.text]
 
 
 def test_shared_key_alone_names_the_issuer() -> None:
     gateway = issue("Corp Web Gateway", o="Corp", use="p256 gateway")
-    who, why = interceptor(chain(leaf(gateway, use="p256 gateway")), name=NAME)
+    who, why = interceptor(chain(leaf(gateway, use="p256 gateway")))
     assert who == "Corp Web Gateway"
     assert len(why) == 2  # signature and key identifier
-    who, why = interceptor(chain(leaf(gateway, use="p256 gateway", ids=False)), name=NAME)
+    who, why = interceptor(chain(leaf(gateway, use="p256 gateway", ids=False)))
     assert (who, len(why)) == ("Corp Web Gateway", 1)
 
 
@@ -46,15 +75,15 @@ def test_key_identifier_alone() -> None:
     """A leaf whose signature is of a key that cannot be tried, yet names its own key as the issuer's."""
     forged = leaf(signer=key("p256 leaf"))
     broken = certificate(forged.der[:-4] + bytes(4))
-    who, why = interceptor((broken,), name=NAME)
-    assert (who, why) == ("Test Intermediate E1", ("its authority key identifier is that of its own key",))
+    who, why = interceptor((broken,))
+    assert (who, texts(why)) == ("Test Intermediate E1", ["its authority key identifier is that of its own key"])
 
 
 @pytest.mark.parametrize("listed", ["Corp CA*", "corp ca 7", "Corp Ltd", "CN=Corp CA 7,O=Corp Ltd", " Corp CA 7 "])
 def test_users_own_authorities_by_name(listed: str) -> None:
     corp = issue("Corp CA 7", o="Corp Ltd")
-    who, why = interceptor(chain(leaf(corp)), name=NAME, cas=["Other", listed])
-    assert (who, why) == ("Corp CA 7", ("Corp CA 7 is listed in interception-cas",))
+    who, why = interceptor(chain(leaf(corp)), cas=["Other", listed])
+    assert (who, texts(why)) == ("Corp CA 7", ["Corp CA 7 is listed in interception-cas"])
 
 
 def test_users_own_authorities_by_fingerprint() -> None:
@@ -62,8 +91,8 @@ def test_users_own_authorities_by_fingerprint() -> None:
     digest = certificate(corp.der).sha256.upper()
     colons = ":".join(digest[i : i + 2] for i in range(0, 64, 2))
     for listed in (digest, colons):
-        assert interceptor(chain(leaf(corp), corp), name=NAME, cas=[listed])[0] == "Corp CA 7"
-    assert interceptor(chain(leaf(corp), corp), name=NAME, cas=["", "CA", "0" * 64]) == (None, ())
+        assert interceptor(chain(leaf(corp), corp), cas=[listed])[0] == "Corp CA 7"
+    assert interceptor(chain(leaf(corp), corp), cas=["", "CA", "0" * 64]) == (None, ())
 
 
 ISSUERS = {
@@ -88,19 +117,19 @@ ISSUERS = {
 @pytest.mark.parametrize(("product", "names"), ISSUERS.items(), ids=str)
 def test_products_are_known_by_their_issuer(product: str, names: tuple[str, str | None]) -> None:
     cn, organisation = names
-    assert interceptor(chain(leaf(issue(cn, o=organisation))), name=NAME)[0] == product
+    assert interceptor(chain(leaf(issue(cn, o=organisation))))[0] == product
 
 
 def test_subjects_and_half_names_do_not_count() -> None:
     own_site = leaf(cn="www.zscaler.com", dns=["www.zscaler.com"], o="Zscaler Inc.")
-    assert interceptor(chain(own_site, intermediate()), name=NAME) == (None, ())
+    assert interceptor(chain(own_site, intermediate())) == (None, ())
     for cn, organisation in (
         ("E1", "Fortinet Fans"),
         ("not mitmproxy", None),
         ("whistler", None),
         ("Barracudas", None),
     ):
-        assert interceptor(chain(leaf(issue(cn, o=organisation))), name=NAME) == (None, ())
+        assert interceptor(chain(leaf(issue(cn, o=organisation)))) == (None, ())
 
 
 def test_every_listed_product_has_a_pattern() -> None:
@@ -130,4 +159,4 @@ def test_shared_keys_over_unrelated_names() -> None:
 
 @given(st.lists(st.text(max_size=20), max_size=3), st.binary(max_size=40))
 def test_any_configuration_and_chain(cas: list[str], der: bytes) -> None:
-    interceptor((certificate(der), *ORDINARY), name=NAME, cas=cas, at_ns=NOW_NS)
+    interceptor((certificate(der), *ORDINARY), cas=cas, at_ns=NOW_NS)

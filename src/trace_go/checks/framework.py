@@ -172,10 +172,13 @@ def finding(
     subject: str,
     requests: Iterable[Request] = (),
     evidence: Iterable[Evidence] = (),
+    signs: Iterable[Evidence] = (),
     severity: Severity | None = None,
     confidence: Confidence = Confidence.HIGH,
 ) -> Finding:
     """A finding with its check's metadata. evidence: what proves it, before what the ledger says of its requests.
+
+    signs: pieces that must all be shown, several of which may be about one packet.
 
     An error that was made good by another entry of GOPROXY is a warning, unless `severity` says otherwise.
     """
@@ -188,7 +191,7 @@ def finding(
         audience=meta.audience,
         title=title,
         detail=detail,
-        evidence=proof.chosen([*evidence, *proof.of_requests(case, requests)])
+        evidence=(*signs, *proof.chosen([*evidence, *proof.of_requests(case, requests)]))
         or proof.chosen(piece for request in requests for piece in request.evidence),
         remedy=remedy,
         subject=subject,

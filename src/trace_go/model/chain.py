@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from trace_go.model.evidence import Visibility
+from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.tls import Certificate
 
 
@@ -59,7 +59,7 @@ class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     file: int
     chain: tuple[Certificate, ...]
     visibility: Visibility
-    """SEEN on the wire or PROBED"""
+    """SEEN on the wire, PROBED, or INFERRED from what another connection of the same way showed"""
     trusted: bool
     fault: ChainFault | None
     detail: str
@@ -74,6 +74,8 @@ class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     interceptor: str | None = None
     """product or CA name when the chain is an interceptor's; see trust.interceptors"""
     interceptor_why: tuple[str, ...] = ()
+    """one phrase for each sign"""
+    interceptor_confidence: Confidence | None = None
     public_trusted: bool | None = None
     """against Mozilla's roots, or those configured as public ones; None where it was trusted and is no public host"""
     disorder: tuple[str, ...] = ()

@@ -151,6 +151,9 @@ def sharpened(found: Failure, flow: Flow | None) -> Failure:
 
 
 def _certificate(judgement: Judgement | None) -> Failure:
+    if judgement and judgement.visibility is Visibility.INFERRED:
+        who = f"{judgement.interceptor}, which answered in place of others on this way"
+        return failure("certificate-rejected", f"the client refused the certificate: that of {who}, as inferred")
     if judgement and judgement.fault and not judgement.trusted:
         return failure(KIND_OF_FAULT[judgement.fault], judgement.detail)
     known = ""

@@ -154,7 +154,8 @@ def handler(index: Index, legs: Sequence[Leg], *, answered: bool) -> tuple[Handl
     for leg in legs:
         judgement = leg.judgement(index)
         if judgement and judgement.interceptor and (answered or (leg.flow and leg.flow.tls and leg.flow.tls.server)):
-            return HandledBy.MITM, Confidence.CERTAIN if judgement.visibility is Visibility.SEEN else Confidence.HIGH
+            told = judgement.interceptor_confidence or Confidence.HIGH
+            return HandledBy.MITM, Confidence.MEDIUM if judgement.visibility is Visibility.INFERRED else told
     if not answered:
         broken = any(leg.failure for leg in legs)
         return (HandledBy.NONE, Confidence.HIGH) if broken else (HandledBy.UNKNOWN, Confidence.LOW)

@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from trace_go.gocmd.hosts import HostBook
 from trace_go.model.chain import Judgement
 from trace_go.model.dns import Lookup
@@ -47,11 +49,15 @@ class Index:
                 self.by_name[name].append(flow)
         self._seen: dict[_ChainKey, list[Judgement]] = defaultdict(list)
         self._probed: dict[str, Judgement] = {}
+        self._interceptors: list[Judgement] = []
+        """those that go did not trust, seen on the wire"""
         for judgement in judgements:
             if judgement.visibility is Visibility.PROBED:
                 self._probed.setdefault(judgement.name, judgement)
             else:
                 self._seen[_chain_key(judgement.name, judgement.chain)].append(judgement)
+                if judgement.interceptor and not judgement.trusted:
+                    self._interceptors.append(judgement)
 
     def _resolved(self, flow: Flow) -> list[str]:
         """Names whose answer held the flow's address before it began: known hosts first, then the latest."""
@@ -82,7 +88,26 @@ class Index:
             found = self._seen.get(_chain_key(own, flow.tls.chain), []) if flow.name in (None, name) else []
             at_ns = flow.tls.server_ns or flow.start_ns
             return next((item for item in reversed(found) if item.at_ns <= at_ns), next(iter(found), None))
-        return self._probed.get(name)
+        return self._probed.get(name) or (self._elsewhere(flow, name) if flow else None)
+
+    def _elsewhere(self, flow: Flow, name: str) -> Judgement | None:
+        """The interceptor that answered in place of a server whose hidden chain the client refused.
+
+        It was seen on another connection for the same name, or by the same forward proxy.
+        """
+        if flow.outcome is not Outcome.REJECTED_CERTIFICATE:
+            return None
+        way = self._way(flow)
+        found = next((item for item in self._interceptors if item.name == name or (way and item.flow in way)), None)
+        if found is None:
+            return None
+        return replace(found, name=name, flow=flow.id, visibility=Visibility.INFERRED)
+
+    def _way(self, flow: Flow) -> set[int]:
+        """Ids of the tunnels by the same forward proxy."""
+        if not flow.tunnel:
+            return set()
+        return {item.id for item in self.by_server[flow.server.ip, flow.server.port] if item.tunnel}
 
     def lookup(self, name: str, flow: Flow | None = None) -> Lookup | None:
         """The lookup that a connection to `name` rests on: one that gave its address, an answered one, or any."""

@@ -350,7 +350,9 @@ class _Builder:
             judgement = leg.judgement(self.index)
             if judgement and judgement.interceptor:
                 text = f"certificate issued by {judgement.interceptor}"
-                if judgement.visibility is Visibility.PROBED:
+                if judgement.visibility is Visibility.INFERRED:
+                    proof.append(evidence.inference(f"{judgement.interceptor} answered in place of others on this way"))
+                elif judgement.visibility is Visibility.PROBED:
                     proof.append(evidence.probe(text))
                 else:
                     proof.append(evidence.packet(judgement.packet, text, judgement.file))

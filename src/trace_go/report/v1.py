@@ -261,6 +261,7 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     trust: str
     interceptor: str | None
     interceptor_why: list[str]
+    interceptor_confidence: str | None
     public_trusted: bool | None
     disorder: list[str]
     weak: list[str]
@@ -528,6 +529,7 @@ def _chain(x: chain.Judgement) -> Chain:
         trust=x.trust,
         interceptor=x.interceptor,
         interceptor_why=list(x.interceptor_why),
+        interceptor_confidence=x.interceptor_confidence,
         public_trusted=x.public_trusted,
         disorder=list(x.disorder),
         weak=list(x.weak),

@@ -1,23 +1,57 @@
 """Signs in a certificate chain that a machine in the path made it (mitmproxy, Squid, antivirus, gateways, states).
 
-Only signs that stand by themselves name one: an issuer known for it, or a leaf made with its issuer's key pair.
+Only signs that stand by themselves name one: an issuer known for it, or a leaf made with its issuer's key pair. How
+sure several signs make depends on how many kinds of them agree.
 """
 
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
 
+from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.tls import Certificate
 from trace_go.trust.gopath import unix_ns
 from trace_go.wire.x509 import X509, read
 
 DAY_NS = 86_400_000_000_000
 MITMPROXY_AGE_DAYS = 2  # mitmproxy dates a leaf two days back, counted from when it made it
+
+
+class Kind(StrEnum):
+    """What a sign rests on; signs of one kind are not independent of each other."""
+
+    NAME = "name"
+    """who the issuer is"""
+    KEY = "key"
+    """the leaf is made with its issuer's key"""
+    TRUST = "trust"
+    """whose roots accept the chain"""
+    SHARED = "shared"
+    """one key for unrelated names: a careless private authority looks the same"""
+    SUPPORTING = "supporting"
+    """says nothing by itself"""
+
+
+class Sign(Struct, frozen=True, kw_only=True):
+    kind: Kind
+    text: str
+
+
+_STRONG = frozenset({Kind.NAME, Kind.KEY, Kind.TRUST})
+
+
+def confidence(signs: Iterable[Sign], visibility: Visibility) -> Confidence:
+    """How sure these signs make: certain by two strong kinds on the wire; a shared key alone stays medium."""
+    strong = {sign.kind for sign in signs} & _STRONG
+    if not strong:
+        return Confidence.MEDIUM
+    return Confidence.CERTAIN if len(strong) > 1 and visibility is Visibility.SEEN else Confidence.HIGH
 
 
 class Product(Struct, frozen=True, kw_only=True):
@@ -47,37 +81,39 @@ def products() -> tuple[Product, ...]:
 
 
 def interceptor(
-    chain: Sequence[Certificate], *, name: str, cas: Sequence[str] = (), at_ns: int | None = None
-) -> tuple[str | None, tuple[str, ...]]:
-    """(product or CA name, why: one phrase for each sign), or (None, ()).
+    chain: Sequence[Certificate], *, cas: Sequence[str] = (), at_ns: int | None = None
+) -> tuple[str | None, tuple[Sign, ...]]:
+    """(product or CA name, signs), or (None, ()).
 
     cas: the user's interception CAs: common name, organisation or RFC 4514 name of an issuer (`*` stands for anything),
-    or the SHA-256 of a certificate in the chain. at_ns: when the chain was seen. name: the host that was asked for.
+    or the SHA-256 of a certificate in the chain. at_ns: when the chain was seen.
     """
     if not chain:
         return None, ()
     leaf = chain[0]
-    culprit, why = None, []
+    culprit, signs = None, list[Sign]()
     for certificate in chain:
         if product := _product(certificate):
             culprit, told = product, certificate.issuer_cn or certificate.issuer_o
-            why.append(f"its issuer, {told}, is that of the product {product}")
+            signs.append(Sign(kind=Kind.NAME, text=f"its issuer, {told}, is that of the product {product}"))
             break
     if listed := _listed(chain, cas):
         culprit = culprit or listed
-        why.append(f"{listed} is listed in interception-cas")
+        signs.append(Sign(kind=Kind.NAME, text=f"{listed} is listed in interception-cas"))
     if leaf.signed_by_own_key and not leaf.is_ca:
-        why.append(f"the certificate for {name} verifies under its own key although its issuer is another name")
+        text = "it verifies under its own key although its issuer is another name"
+        signs.append(Sign(kind=Kind.KEY, text=text))
     x = read(leaf.der)
     if not x.self_issued and x.authority_key_id and x.authority_key_id in (_key_id(x), x.subject_key_id):
-        why.append("its authority key identifier is that of its own key")
-    if not why:
+        signs.append(Sign(kind=Kind.KEY, text="its authority key identifier is that of its own key"))
+    if not signs:
         return None, ()
     if at_ns is not None and leaf.not_before and not x.subject_key_id:
         age_days = (at_ns - unix_ns(leaf.not_before)) / DAY_NS
         if MITMPROXY_AGE_DAYS <= age_days < MITMPROXY_AGE_DAYS + 1:
-            why.append("it was dated two days back and has no subject key identifier, as mitmproxy makes them")
-    return culprit or issuer_name(leaf), tuple(why)
+            text = "it was dated two days back and has no subject key identifier, as mitmproxy makes them"
+            signs.append(Sign(kind=Kind.SUPPORTING, text=text))
+    return culprit or issuer_name(leaf), tuple(signs)
 
 
 def shared_keys(chains: Iterable[tuple[str, Sequence[Certificate]]]) -> dict[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from trace_go.model.chain import ChainFault, Judgement
 from trace_go.model.evidence import Visibility
 from trace_go.model.tls import Certificate
 from trace_go.trust.gopath import unix_ns
-from trace_go.trust.interceptors import DAY_NS, interceptor, issuer_name, shared_keys
+from trace_go.trust.interceptors import DAY_NS, Kind, Sign, confidence, interceptor, issuer_name, shared_keys
 from trace_go.trust.judge import Verdict, judge
 from trace_go.trust.remarks import disorder, weak
 from trace_go.trust.store import TrustStore, certifi_store
@@ -77,7 +77,7 @@ class _Court:
 
     def judgement(self, sighting: Sighting) -> Judgement:
         chain, name, at_ns = sighting.chain, sighting.name, sighting.at_ns
-        culprit, why = interceptor(chain, name=name, cas=self.interception_cas, at_ns=at_ns)
+        culprit, signs = interceptor(chain, cas=self.interception_cas, at_ns=at_ns)
         names = self.shared.get(chain[0].spki_sha256, ())
         suspect = culprit or (issuer_name(chain[0]) if names else None)
         verdict = self._judge(sighting, self.store, suspect)
@@ -86,15 +86,17 @@ class _Court:
         if sighting.public or not trusted:
             public = trusted if self.store is self.public else self._judge(sighting, self.public, suspect).trusted
         if names and fault is ChainFault.UNKNOWN_AUTHORITY:
-            why += (f"its key also serves the unrelated names {', '.join(names[:MAX_SHOWN_NAMES])}",)
+            text = f"one key serves the unrelated names {', '.join(names[:MAX_SHOWN_NAMES])}"
+            signs += (Sign(kind=Kind.SHARED, text=text),)
             culprit = suspect
         if trusted and sighting.public and not public:
             only = f"only the trust store ({self.store.name}) accepts its chain, not {self.public_name}"
-            why += (f"{name} is a public host, yet {only}",)
+            signs += (Sign(kind=Kind.TRUST, text=f"{name} is a public host, yet {only}"),)
             culprit = culprit or issuer_name(chain[0])
         sent = [read(certificate.der) for certificate in chain]
-        if why and sighting.public and not sent[0].scts:
-            why += ("it has no SCT, which the certificates of public authorities have",)
+        if signs and sighting.public and not sent[0].scts:
+            text = "it has no SCT, which the certificates of public authorities have"
+            signs += (Sign(kind=Kind.SUPPORTING, text=text),)
         return Judgement(
             name=name,
             flow=sighting.flow,
@@ -110,7 +112,8 @@ class _Court:
             at_ns=at_ns,
             public=sighting.public,
             interceptor=culprit,
-            interceptor_why=why,
+            interceptor_why=tuple(sign.text for sign in signs),
+            interceptor_confidence=confidence(signs, sighting.visibility) if culprit else None,
             public_trusted=public,
             disorder=disorder(sent),
             weak=weak(sent) if trusted else (),

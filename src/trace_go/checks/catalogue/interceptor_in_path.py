@@ -10,13 +10,17 @@ Why it matters
     protection.
 
 How we know
-    The certificate: it verifies under its own public key although another name issued it, its issuer is a known
-    product, one key serves unrelated names, only the local trust store and not Mozilla's roots vouch for a public
-    host, or trace-go.toml lists its authority. TLS 1.3 encrypts the chain: it then comes from a probe of the same host
-    through the same proxy, and is marked as probed.
+    Signs in the certificate, each of them listed: it verifies under its own public key although another name issued it,
+    its issuer is a known product, only the local trust store and not Mozilla's roots vouch for a public host,
+    trace-go.toml lists its authority, or one key serves unrelated names. Two kinds that agree on the wire make it
+    certain, one makes it likely; a shared key alone has medium confidence. TLS 1.3 encrypts the chain: it then comes
+    from a probe of the same host through the same proxy. Where an interceptor that go does not trust was seen on one
+    connection, others for the same name or by the same forward proxy whose certificate go refused are put down to it,
+    and marked as inferred.
 
 False positives
-    A private mirror with a private authority is no interceptor: none of the signs applies to it.
+    A private mirror with a private authority is no interceptor: none of the signs applies to it, unless that authority
+    gives unrelated hosts one key.
 
 What to do
     Ask the network's operator whether the inspection is meant. If it is, add its authority to the system's trust store,
@@ -30,17 +34,21 @@ References
 from collections import defaultdict
 from collections.abc import Iterator
 
-from trace_go.checks.command import handshake
+from msgspec.structs import replace
+
+from trace_go.checks.command import handshake, target
 from trace_go.checks.framework import Meta, count, finding, some
 from trace_go.checks.proof import of_chain
 from trace_go.model.chain import Judgement
-from trace_go.model.evidence import Confidence, Visibility
+from trace_go.model.evidence import Confidence, Evidence, Visibility
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.ledger import Request, Role
+from trace_go.model.ledger import Hop, Request, Role
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=34)
 
+MAX_SIGNS = 8
+"""shown of one interceptor; there are as many kinds of sign"""
 _ASK = "Ask the network's operator whether this inspection is meant"
 _TRUSTED = f"{_ASK}, and keep the checksum database (GOSUMDB) on."
 _UNTRUSTED = f"{_ASK}; only if it is, add its authority to the trust store that go uses."
@@ -53,33 +61,56 @@ def find(case: Case) -> Iterator[Finding]:
             groups[judgement.interceptor].append(judgement)
     for name, judgements in groups.items():
         requests = [item for item in case.requests if _reached(item, name)]
+        inferred = [item for item in requests if _hop(item, name).visibility is Visibility.INFERRED]
         trusted = all(judgement.trusted for judgement in judgements)
-        first = judgements[0]
-        seen = any(judgement.visibility is Visibility.SEEN for judgement in judgements)
+        confidence = max((judgement.interceptor_confidence or Confidence.HIGH for judgement in judgements), key=_surety)
         many = count(len(requests), "request")
         effect = (
-            f"The trust store accepts it: downloads work, and it can read and change them. {many} went through it."
+            f"The trust store accepts them: downloads work, and it can read and change them. {many} went through it."
             if trusted
-            else f"The trust store does not accept it, so go refuses the connection. {many} ended there."
+            else f"The trust store does not accept them, so go refuses the connection. {many} ended there."
         )
-        why = "; ".join(first.interceptor_why)
+        further = sorted({target(item) for item in inferred} - {judgement.name for judgement in judgements})
+        unsure = confidence is Confidence.MEDIUM
+        what = "A machine on the way answers"
+        if unsure:
+            what = f"Either a private authority gives unrelated hosts one key, or {what[0].lower()}{what[1:]}"
+        hosts = some([*dict.fromkeys(judgement.name for judgement in judgements)])
         yield finding(
             case,
             "interceptor-in-path",
             META,
-            title=f"{name} intercepts TLS to {some(judgement.name for judgement in judgements)}",
-            detail=f"The certificate for {first.name} was issued by “{_issuer(first)}”"
-            f"{f' ({why})' if why else ''}. {effect}",
+            title=f"{name} {'seems to intercept' if unsure else 'intercepts'} TLS to {hosts}",
+            detail=f"{what} in place of {hosts}, with certificates issued by “{_issuer(judgements)}”. "
+            f"{f'That it does so for {some(further)} too is inferred. ' if further else ''}{effect}",
             remedy=Remedy(
                 text=_TRUSTED if trusted else _UNTRUSTED,
                 command=handshake(case, requests[0]) if requests else None,
             ),
             subject=name,
             requests=requests,
-            evidence=[of_chain(judgement) for judgement in judgements],
+            signs=_signs(judgements),
             severity=Severity.WARNING if trusted else Severity.ERROR,
-            confidence=Confidence.CERTAIN if seen else Confidence.HIGH,
+            confidence=confidence,
         )
+
+
+def _signs(judgements: list[Judgement]) -> list[Evidence]:
+    """One piece for each sign, at the first certificate that has it; the first tells whose certificate it is."""
+    told: dict[str, Judgement] = {}
+    for judgement in judgements:
+        for text in judgement.interceptor_why:
+            told.setdefault(text, judgement)
+    pieces = [replace(of_chain(judgement), text=text) for text, judgement in told.items()]
+    return [of_chain(judgements[0]), *pieces[:MAX_SIGNS]]
+
+
+def _surety(confidence: Confidence) -> int:
+    return -list(Confidence).index(confidence)
+
+
+def _hop(request: Request, name: str) -> Hop:
+    return next(hop for hop in request.hops if hop.role is Role.INTERCEPTOR and hop.label == name)
 
 
 def _reached(request: Request, name: str) -> bool:
@@ -92,6 +123,6 @@ def _reached(request: Request, name: str) -> bool:
     return False
 
 
-def _issuer(judgement: Judgement) -> str:
-    leaf = judgement.chain[0] if judgement.chain else None
+def _issuer(judgements: list[Judgement]) -> str:
+    leaf = judgements[0].chain[0] if judgements[0].chain else None
     return (leaf.issuer_cn or leaf.issuer) if leaf else "nobody"
