@@ -105,6 +105,24 @@ def test_packets_alone_show_what_the_run_shows_unless_told(
     assert (truth.packets.status, truth.packets.cause, truth.packets.findings) == packets
 
 
+def test_what_single_scenarios_need_is_known_and_said() -> None:
+    for name in scenario.names():
+        needed = servers.programs(scenario.load(name))
+        assert set(needed) <= servers.PACKAGES.keys() | servers.OPTIONAL.keys()
+    assert "go1.21" in servers.programs(scenario.load("go-1.21"))
+    line = "athens not found: install it with `go install github.com/gomods/athens/cmd/proxy`"
+    assert all(text.startswith(line) for text in servers.missing(["athens"]))
+
+
+def test_toolchain_zip_has_what_go_looks_for(tmp_path: Path) -> None:
+    modules.write_tree(tmp_path, modules.TOOLCHAINS)
+    for module in modules.TOOLCHAINS:
+        assert {name.partition("@")[2].partition("/")[2] for name in module.zip_files} >= {"bin/go", "bin/gofmt"}
+        path = tmp_path / module.path / "@v" / f"{module.version}.zip"
+        whole = path.read_bytes()
+        assert path.with_name(f"{path.name}.cut").read_bytes() == whole[: len(whole) // 2]
+
+
 def test_unknown_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (scenario.FOLDER / "healthy-mirror.toml").read_text()
     (tmp_path / "odd.toml").write_text("colour = 'red'\n" + text)
