@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -138,12 +137,6 @@ def test_interrupting_the_command_still_reports(tmp_path: Path) -> None:
     process.communicate(timeout=30)
     assert process.returncode == 130
     assert (tmp_path / "r.txt").read_text()
-
-
-def test_a_slow_command_costs_no_more_than_itself(traced: Run) -> None:
-    begun = time.monotonic()
-    assert traced(*QUIET, "--", "sleep", "0.2").code == 0
-    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root, to be without its privileges")

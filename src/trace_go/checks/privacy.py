@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address, ip_network
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -17,6 +16,7 @@ from trace_go.model.evidence import Confidence, Evidence
 from trace_go.model.go import KnownHost
 from trace_go.model.ledger import Artifact, Request, Role
 from trace_go.model.report import Case
+from trace_go.paths import urls
 
 TOOLCHAIN = "golang.org/toolchain"
 _VARIABLES = ("GOPRIVATE", "GONOPROXY", "GONOSUMDB")
@@ -118,7 +118,7 @@ def wide(pattern: str, known: Mapping[str, KnownHost]) -> bool:
 
 def database(request: Request) -> str:
     """The checksum database that a request was for, also where a mirror passes it on."""
-    behind = urlsplit(request.url or "").path.partition("/sumdb/")[2].partition("/")[0]
+    behind = urls.split(request.url or "").path.partition("/sumdb/")[2].partition("/")[0]
     return behind or (request.target.host or request.target.ip or "?" if request.target else "?")
 
 
