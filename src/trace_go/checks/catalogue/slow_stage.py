@@ -56,7 +56,7 @@ def find(case: Case) -> Iterator[Finding]:
             hosts[target(request)].append(request)
     for host, requests in hosts.items():
         for stage in _STAGES:
-            first = requests[0].id
+            first = min(item.start_ns for item in requests)
             times = {item.id: took for item in requests if (took := _took(case, item, stage, first)) is not None}
             limit_s = SLOW_S if stage == "response" else LONG_S
             slow = [item for item in requests if times.get(item.id, 0.0) >= limit_s]
@@ -88,7 +88,7 @@ def _finding(case: Case, host: str, stage: str, slow: list[Request], times: dict
 def _took(case: Case, request: Request, stage: str, first: int) -> float | None:
     """Seconds of a stage of a request; of its answer, less the time until the connection stood that it waited for.
 
-    first: the id of the first request to this host, the one that waits for the connection for certain.
+    first: when requests to this host began; those of that moment wait for the connection for certain.
     """
     timings = request.timings
     if stage != "response":
@@ -96,7 +96,7 @@ def _took(case: Case, request: Request, stage: str, first: int) -> float | None:
         return took
     flow = flow_of(case, request)
     if timings.response_s is None or flow is None:
-        return timings.response_s if request.id != first else None
+        return timings.response_s if request.start_ns != first else None
     asked = [item.start_ns for item in lookups_of(case, target(request)) if item.start_ns <= flow.start_ns]
     ready_ns = (flow.tls.established_ns if flow.tls else 0) or flow.syn_ack_ns
     setup_s = (ready_ns - min(asked, default=flow.start_ns)) / 1e9 if ready_ns else 0.0
