@@ -1,5 +1,6 @@
 """TlsReader: every case is delivered whole, byte by byte, with trailing data, and with encrypted bodies left out."""
 
+import ssl
 from typing import NamedTuple
 
 import pytest
@@ -177,6 +178,30 @@ def test_offsets_are_those_of_the_stream() -> None:
             assert event.end - event.start == 5 + int.from_bytes(stream[event.start + 3 : event.start + 5], "big")
     (split,), _ = play(records(22, message(1, HELLO), 2, 9), True, 1)
     assert (split.start, split.end) == (5, 3 * 5 + 4 + len(HELLO))
+
+
+@pytest.mark.parametrize("version", [TLS12, TLS13])
+@pytest.mark.parametrize("step", [1, 6, 100, 10_000])
+def test_whole_records(version: ssl.TLSVersion, step: int) -> None:
+    stream, reader, found = conversation(version).server, TlsReader(from_client=False, whole=True), []
+    for start in range(0, len(stream), step):
+        reader.receive(stream[start : start + step])
+        assert not reader.skip
+        while event := reader.next_event():
+            found.append(event)
+    assert list(map(tell, found)) == list(map(tell, play(stream, False, 1)[0]))
+    encrypted = [event for event in found if isinstance(event, EncryptedRecord)]
+    assert encrypted
+    assert all(event.record == stream[event.start : event.end] for event in encrypted)
+
+
+def test_whole_alert_is_a_record() -> None:
+    reader = TlsReader(from_client=True, whole=True)
+    reader.receive(record(21, b"\1\0") + record(21, bytes(26)))
+    assert isinstance(reader.next_event(), AlertRecord)
+    assert reader.next_event() == EncryptedRecord(
+        content_type=21, length=26, start=7, end=38, record=record(21, bytes(26))
+    )
 
 
 def test_encrypted_body_is_not_waited_for() -> None:

@@ -87,6 +87,29 @@ def certificate_chain(body: bytes) -> tuple[bytes, ...]:
     return chain
 
 
+def certificate_chain13(body: bytes) -> tuple[bytes, ...]:
+    """The DER certificates of a Certificate message of TLS 1.3 (RFC 8446 §4.4.2), whose extensions are passed over."""
+    cursor = Cursor(body)
+    cursor.pull_opaque(1)  # of a request for a client's certificate
+    chain = cursor.pull_list(3, _pull_certificate_entry)
+    cursor.expect_end()
+    if len(chain) > MAX_CERTIFICATES:
+        raise WireError(0, f"more than {MAX_CERTIFICATES} certificates")
+    return chain
+
+
+def encrypted_alpn(body: bytes) -> str | None:
+    """The protocol that EncryptedExtensions choose (RFC 8446 §4.3.1)."""
+    alpn = _pull_extensions(Cursor(body), {}, _SERVER_NAMES).names.get(_ALPN)
+    return _text(alpn[0]) if alpn else None
+
+
+def _pull_certificate_entry(entry: Cursor) -> bytes:
+    der = entry.pull_opaque(3)
+    entry.pull_opaque(2)
+    return der
+
+
 def _lasting(body: bytes, *, from_client: bool) -> bytes:
     """`body` with zeros in place of what differs in every connection; as it is where its lengths do not add up."""
     blank = bytearray(body)
@@ -375,6 +398,8 @@ _CIPHER_NAMES = {
     0x0039: "TLS_DHE_RSA_WITH_AES_256_CBC_SHA",
     0x003C: "TLS_RSA_WITH_AES_128_CBC_SHA256",
     0x003D: "TLS_RSA_WITH_AES_256_CBC_SHA256",
+    0x0067: "TLS_DHE_RSA_WITH_AES_128_CBC_SHA256",
+    0x006B: "TLS_DHE_RSA_WITH_AES_256_CBC_SHA256",
     0x009C: "TLS_RSA_WITH_AES_128_GCM_SHA256",
     0x009D: "TLS_RSA_WITH_AES_256_GCM_SHA384",
     0x009E: "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",

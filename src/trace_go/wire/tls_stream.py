@@ -1,8 +1,9 @@
-"""One direction of a TLS conversation as records (RFC 8446 §5, RFC 5246 §6.2), read without keys.
+"""One direction of a TLS conversation as records (RFC 8446 §5, RFC 5246 §6.2).
 
 `TlsReader.next_event` returns an event, returns None ("need more"), or raises WireError when the bytes are not TLS, and
 then does so for good. Handshake messages come out as soon as they are complete, also from several records and before
-their record ends. Of an encrypted record only the header is read: `skip` tells how many bytes to leave out.
+their record ends. Of an encrypted record only the header is read: `skip` tells how many bytes to leave out. Who has
+keys sets `whole`: encrypted records then come out with their bytes, and nothing is left out.
 """
 
 import struct
@@ -55,13 +56,15 @@ class ChangeCipherSpec(Struct, frozen=True, kw_only=True):
 
 
 class EncryptedRecord(Struct, frozen=True, kw_only=True):
-    """A record of which only the header was read. start, end: its offsets; `end` may lie ahead of what arrived."""
+    """A record, of which only the header was read. start, end: its offsets; `end` may lie ahead of what arrived."""
 
     content_type: int
     length: int
     """bytes after the 5-byte header"""
     start: int
     end: int
+    record: bytes = b""
+    """all of it, header included, where the reader was asked for whole ones"""
 
 
 Event: TypeAlias = HandshakeMessage | AlertRecord | ChangeCipherSpec | EncryptedRecord
@@ -70,16 +73,22 @@ Event: TypeAlias = HandshakeMessage | AlertRecord | ChangeCipherSpec | Encrypted
 class TlsReader:
     """Feed with `receive` in stream order, then take events until None."""
 
-    __slots__ = ("_base", "_data", "_error", "_hello", "_left", "_message", "_pos", "_start", "encrypted", "skip")
+    __slots__ = (
+        "_base", "_data", "_error", "_hello", "_left", "_message", "_parts", "_pos", "_short", "_start", "encrypted",
+        "skip", "whole",
+    )  # fmt: skip
 
     skip: int
     """bytes that come next in the stream and are not needed: left out by `skipped`, or dropped when fed"""
     encrypted: bool
     """the last record was a ChangeCipherSpec or encrypted: in TLS ≤ 1.2 all that follows is"""
 
-    def __init__(self, from_client: bool) -> None:
+    whole: bool
+
+    def __init__(self, from_client: bool, *, whole: bool = False) -> None:
         self.skip = 0
         self.encrypted = False
+        self.whole = whole
         self._hello = _CLIENT_HELLO if from_client else _SERVER_HELLO
         self._data = b""
         self._pos = 0
@@ -88,6 +97,8 @@ class TlsReader:
         self._message = bytearray()  # an unfinished handshake message
         self._start = 0  # its offset
         self._error: WireError | None = None
+        self._short = 0  # bytes that a whole record still lacks
+        self._parts: list[bytes] = []  # what came since
 
     def receive(self, data: bytes) -> None:
         """The next bytes of the stream; those that `skip` announced may be among them or not."""
@@ -95,6 +106,13 @@ class TlsReader:
             dropped = min(self.skip, len(data))
             self.skipped(dropped)
             data = data[dropped:]
+        if self._short > 0:
+            self._parts.append(data)
+            self._short -= len(data)
+            if self._short > 0:
+                return
+            data = b"".join(self._parts)
+            self._parts.clear()
         self._data, self._base, self._pos = self._data[self._pos :] + data, self._base + self._pos, 0
 
     def skipped(self, n: int) -> None:
@@ -107,6 +125,8 @@ class TlsReader:
     def next_event(self) -> Event | None:
         if self._error:
             raise self._error
+        if self._short > 0:
+            return None
         try:
             return self._maybe_event()
         except WireError as error:
@@ -163,20 +183,27 @@ class TlsReader:
         self._pass(length)
         return ChangeCipherSpec(start=start, end=start + _HEADER.size + length)
 
-    def _maybe_alert(self, _kind: int, length: int, start: int) -> Event | None:
+    def _maybe_alert(self, kind: int, length: int, start: int) -> Event | None:
         level = description = -1
         if length == 2:  # no cipher makes two bytes of an alert
             body = self._body(length)
             if len(body) < length:
                 return None
             level, description = body
+        elif self.whole:
+            return self._encrypted_record(kind, length, start)
         self._pass(length)
         return AlertRecord(level=level, description=description, start=start, end=start + _HEADER.size + length)
 
-    def _encrypted_record(self, kind: int, length: int, start: int) -> Event:
+    def _encrypted_record(self, kind: int, length: int, start: int) -> Event | None:
+        size = _HEADER.size + length
+        self._short = self._pos + size - len(self._data) if self.whole else 0
+        if self._short > 0:
+            return None
         self.encrypted = True
+        record = self._data[self._pos : self._pos + size] if self.whole else b""
         self._pass(length)
-        return EncryptedRecord(content_type=kind, length=length, start=start, end=start + _HEADER.size + length)
+        return EncryptedRecord(content_type=kind, length=length, start=start, end=start + size, record=record)
 
     def _body(self, size: int) -> bytes:
         """The first `size` bytes of a record, or as many as have arrived."""
