@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from trace_go import __version__
 from trace_go.capture.files import open_capture
+from trace_go.capture.keys import KeyRing
 from trace_go.checks.discovery import excuse
 from trace_go.checks.discovery import run as run_checks
 from trace_go.checks.verdict import verdict
@@ -23,7 +24,7 @@ from trace_go.model.errors import CaptureError
 from trace_go.model.flow import Flow, Traffic
 from trace_go.model.go import GoAccount
 from trace_go.model.probe import ProbeResult, Target
-from trace_go.model.report import CaptureFile, Case, Report, unreadable
+from trace_go.model.report import CaptureFile, Case, Keying, Report, unreadable
 from trace_go.paths.ledger import build
 from trace_go.paths.sightings import probed, seen
 from trace_go.paths.targets import probe_targets
@@ -40,6 +41,8 @@ class Source(Struct, frozen=True, kw_only=True):
     """paths, `-` for standard input"""
     names: tuple[str, ...] = ()
     """how the captures are called in the report; default their paths"""
+    key_logs: tuple[str, ...] = ()
+    """paths of NSS key logs"""
     account: GoAccount = field(default_factory=GoAccount)
     owners: Mapping[tuple[str, int, str, int], str] = field(default_factory=dict)
     """(local ip, port, remote ip, port) → `go (1234)`"""
@@ -61,6 +64,7 @@ class Options(Struct, frozen=True, kw_only=True):
 class Observed(Struct, frozen=True, kw_only=True):
     files: tuple[CaptureFile, ...]
     traffic: Traffic
+    keys: Keying | None = None
 
 
 def analyse(source: Source, options: Options, progress: Progress | None = None) -> Report:
@@ -69,26 +73,41 @@ def analyse(source: Source, options: Options, progress: Progress | None = None) 
 
 
 def observe(source: Source, progress: Progress | None = None) -> Observed:
-    """Read every capture; what cannot be read is told in its CaptureFile.problem, and the rest goes on."""
+    """Read every capture; what cannot be read is told in its CaptureFile.problem, and the rest goes on.
+
+    Raises CaptureError for a key log that cannot be read.
+    """
+    keys = KeyRing(source.key_logs)
     files: list[CaptureFile] = []
     flows: list[Flow] = []
     lookups: list[Lookup] = []
     for number, path in enumerate(source.captures):
         name = source.names[number] if number < len(source.names) else path
-        engine = Engine(name_client, file=number, first_id=len(flows))
-        try:
-            with open_capture(path, file=number) as reader:
-                for batch in reader.batches():
-                    engine.add(batch)
-                    if progress:
-                        progress(name, reader.bytes_read, reader.bytes_total)
-                files.append(replace(reader.describe(), name=name))
-        except CaptureError as error:
-            files.append(unreadable(name, str(error)))
+        file, engine = _read(path, name, Engine(name_client, file=number, first_id=len(flows)), keys, progress)
+        if keys.late:  # some packets were read before their keys
+            file, engine = _read(path, name, Engine(name_client, file=number, first_id=len(flows)), keys, progress)
+        files.append(file)
         traffic = engine.finish(source.owners)
         flows += traffic.flows
         lookups += traffic.lookups
-    return Observed(files=tuple(files), traffic=Traffic(flows=tuple(flows), lookups=tuple(lookups)))
+    return Observed(
+        files=tuple(files), traffic=Traffic(flows=tuple(flows), lookups=tuple(lookups)), keys=keys.describe()
+    )
+
+
+def _read(path: str, name: str, engine: Engine, keys: KeyRing, progress: Progress | None) -> tuple[CaptureFile, Engine]:
+    try:
+        with open_capture(path, file=engine.file) as reader:
+            keys.begin(again=reader.bytes_total is not None)
+            for batch in reader.batches():
+                engine.keys = keys.with_those_of(reader)
+                engine.add(batch)
+                if progress:
+                    progress(name, reader.bytes_read, reader.bytes_total)
+            keys.with_those_of(reader)
+            return replace(reader.describe(), name=name), engine
+    except CaptureError as error:
+        return unreadable(name, str(error)), engine
 
 
 def probe(source: Source, observed: Observed, options: Options) -> tuple[ProbeResult, ...]:
@@ -117,7 +136,8 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
         judgements=judgements,
         account=account,
         requests=requests,
-        seeing=seeing(observed.files, traffic, account, requests, judgements),
+        seeing=seeing(observed.files, traffic, account, requests, judgements, observed.keys),
+        keys=observed.keys,
         known=hosts.covering(hop.host for request in requests for hop in request.hops if hop.host),
         policy=options.config.policy,
     )

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 import numpy as np
 
 from trace_go.flows.engine import Engine
+from trace_go.flows.tls_tracker import Keys
 from trace_go.model.flow import Traffic
 from trace_go.model.packets import Batch
 
@@ -125,16 +126,16 @@ def _batch(frames: list[Frame], number: int, file: int) -> Batch:
     )
 
 
-def engine_of(frames: Iterable[Frame], *sizes: int) -> Engine:
-    engine = Engine(lambda hello: f"client of {hello.sni}")
+def engine_of(frames: Iterable[Frame], *sizes: int, keys: Keys | None = None) -> Engine:
+    engine = Engine(lambda hello: f"client of {hello.sni}", keys=keys)
     for batch in batches(frames, *sizes):
         engine.add(batch)
     return engine
 
 
-def traffic(frames: Iterable[Frame], *sizes: int) -> Traffic:
+def traffic(frames: Iterable[Frame], *sizes: int, keys: Keys | None = None) -> Traffic:
     """What the engine makes of the frames, handed over in batches of these sizes."""
-    return engine_of(frames, *sizes).finish()
+    return engine_of(frames, *sizes, keys=keys).finish()
 
 
 class Talk:

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -104,6 +105,8 @@ def talks(
                     [*words, *client, *more], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                     stderr=subprocess.STDOUT,
                 )  # fmt: skip
+                if not answers and not number:
+                    _wait_for(folder / "ticket", asking)
                 _speak(asking, says, bool(answers))
                 relay.thread.join(LIMIT_S)
                 relay.listener.close()
@@ -122,9 +125,16 @@ def _speak(asking: "subprocess.Popen[bytes]", says: tuple[bytes, ...], answered:
     for line in says:
         asking.stdin.write(line)
         asking.stdin.flush()
-        awaited = b"KEYUPDATE" if line == b"K\n" else b"RENEGOTIATING" if line == b"R\n" else line.strip()[::-1]
+        awaited = {b"K\n": b"KEYUPDATE", b"R\n": b"RENEGOTIATING"}.get(line, line.strip()[::-1])
         while answered and (heard := asking.stdout.readline()) and heard.strip() != awaited:
             pass
     asking.stdin.close()
     asking.stdout.read()
     asking.wait(LIMIT_S)
+
+
+def _wait_for(file: Path, asking: "subprocess.Popen[bytes]") -> None:
+    """Until s_client has begun to write a file."""
+    limit = time.monotonic() + LIMIT_S
+    while not file.exists() and asking.poll() is None and time.monotonic() < limit:
+        time.sleep(0.005)

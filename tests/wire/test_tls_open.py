@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from trace_go.model.errors import WireError
 from trace_go.wire import tls, tls_open
 from trace_go.wire.keylog import KeyLog, Label, Secrets
-from trace_go.wire.tls_open import AlertMessage, Content, Message, TlsOpener
+from trace_go.wire.tls_open import Content, TlsOpener
 from trace_go.wire.tls_protection import maybe_suite
-from trace_go.wire.tls_stream import EncryptedRecord, HandshakeMessage, TlsReader
+from trace_go.wire.tls_stream import AlertRecord, EncryptedRecord, HandshakeMessage, TlsReader
 from wire.openssl_talks import OPENSSL, QUESTION, Talk, talks
 
 needs_openssl = pytest.mark.skipif(not OPENSSL, reason="no openssl program")
@@ -48,11 +48,10 @@ def secrets_of(talk: Talk, keys: bytes | None = None) -> tuple[Secrets, bytes]:
 def look_inside(talk: Talk, secrets: Secrets, random: bytes) -> Inside:
     opener, found = TlsOpener(secrets, random), Inside()
     readers = [TlsReader(from_client=side, whole=True) for side in (False, True)]
-    held: list[tuple[bool, bytes]] = []
     started = False
 
-    def take(side: bool, record: bytes) -> None:
-        contents = opener.open(record, side)
+    def take(side: bool, event: EncryptedRecord) -> None:
+        contents = opener.open(event, side)
         if contents is None:
             found.closed += 1
         for content in contents or ():
@@ -62,9 +61,9 @@ def look_inside(talk: Talk, secrets: Secrets, random: bytes) -> Inside:
         match content:
             case bytes():
                 found.data[side] += content
-            case AlertMessage():
+            case AlertRecord():
                 found.alerts[side].append(content.description)
-            case Message():
+            case HandshakeMessage():
                 found.messages[side].append(content.type)
                 if content.type == 11:
                     found.chain = tls.certificate_chain13(content.body)
@@ -80,10 +79,9 @@ def look_inside(talk: Talk, secrets: Secrets, random: bytes) -> Inside:
             elif isinstance(event, EncryptedRecord):
                 early = tls_open.Label.CLIENT_EARLY_TRAFFIC_SECRET in secrets
                 if started or early:
-                    take(side, event.record)
+                    take(side, event)
                 else:
-                    held.append((side, event.record))
-    assert not held
+                    raise AssertionError("a record before the ServerHello")
     found.blind = (opener.blind(False), opener.blind(True))
     return found
 
@@ -229,9 +227,10 @@ def test_given_up_after_many_misses() -> None:
     (talk,) = talks(("-tls1_3",))
     secrets, random = secrets_of(talk)
     opener = TlsOpener({Label.SERVER_TRAFFIC_SECRET_0: secrets[Label.SERVER_TRAFFIC_SECRET_0]}, random)
+    noise = EncryptedRecord(content_type=23, length=32, start=0, end=37, record=b"\x17\3\3\0\x20" + bytes(32))
     for _ in range(tls_open.MAX_MISSES + 1):
         assert not opener.blind(False)
-        assert opener.open(b"\x17\3\3\0\x20" + bytes(32), False) is None
+        assert opener.open(noise, False) is None
     assert opener.blind(False)
 
 

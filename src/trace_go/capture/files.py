@@ -242,6 +242,11 @@ class Reader:
             unpacked = " of the unpacked data" if source.packing else ""
             self._problem = f"stopped at byte {self.base}{unpacked}, after packet {decoder.packets}: {what}"
 
+    def take_key_logs(self) -> list[bytes]:
+        """Texts of the decryption secrets that came before the last batch and were not taken yet."""
+        taken, self._decoder.key_logs = self._decoder.key_logs, []
+        return taken
+
     def describe(self) -> CaptureFile:
         """What was read so far; `problem` is known once `batches` has ended."""
         decoder = self._decoder

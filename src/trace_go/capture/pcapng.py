@@ -24,13 +24,14 @@ SLACK = 32  # readable bytes behind the last record in a buffer: the longest hea
 NO_LINK = -1
 """`linktype` of a row that is no packet but has a number in Wireshark: a journal entry or a custom block"""
 
-SHB, IDB, PB, SPB, ISB, EPB = 0x0A0D0D0A, 1, 2, 3, 5, 6
+SHB, IDB, PB, SPB, ISB, EPB, DSB = 0x0A0D0D0A, 1, 2, 3, 5, 6, 10
 NO_PACKET = (9, 0xBAD, 0x40000BAD)  # systemd journal entry, custom blocks
 LEAST_LENGTH = {SHB: 28, IDB: 20, PB: 32, SPB: 16, ISB: 24, EPB: 32}
 LEAST_STEP = 12  # a block without a body; a pcap record has at least 16 bytes
 SECTION_START = SHB.to_bytes(4, "big")  # the same in either byte order
 BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 BYTE_ORDER_MAGIC = 0x1A2B3C4D
+TLS_KEY_LOG = 0x544C534B  # "TLSK", a type of secrets
 IF_TSRESOL, IF_TSOFFSET, ISB_IFDROP, ISB_OSDROP = 9, 14, 5, 7
 MICROSECONDS = 6  # if_tsresol where it is not given
 MAX_ORDER_CHANGES = 64  # joined files have a few; each starts a new walk of the chunk
@@ -161,6 +162,8 @@ class Decoder:
         """why nothing behind `used` can be read"""
         self.used = 0
         """where the first record begins that was not delivered"""
+        self.key_logs: list[bytes] = []
+        """texts of decryption secrets blocks that nobody took yet"""
 
     @property
     def drops(self) -> int | None:
@@ -263,7 +266,7 @@ class PcapngDecoder(Decoder):
     def _read(self, data: U8, at: I64, heads: U32) -> Batch:
         """The packets of sound blocks; takes in what the other blocks say."""
         kind = heads[:, 0]
-        marks = np.flatnonzero((kind == SHB) | (kind == IDB) | (kind == ISB))
+        marks = np.flatnonzero((kind == SHB) | (kind == IDB) | (kind == ISB) | (kind == DSB))
         states = [
             (self._base, len(self._interfaces))
         ]  # between the marks: where the section's interfaces begin and end
@@ -309,7 +312,7 @@ class PcapngDecoder(Decoder):
         return np.where(np.isin(kind, NO_PACKET), 0, begins + interface)
 
     def _look_into(self, kind: int, body: bytes) -> None:
-        """A section header, an interface description or interface statistics."""
+        """A section header, an interface description, interface statistics or secrets."""
         if kind == SHB:
             self._base = len(self._interfaces)
         elif kind == IDB and len(self._interfaces) <= MAX_INTERFACES:
@@ -326,6 +329,11 @@ class PcapngDecoder(Decoder):
             lost = [self._number(said[code]) for code in (ISB_IFDROP, ISB_OSDROP) if code in said]
             if lost and index < len(self._interfaces):
                 self._dropped[index] = sum(lost)
+
+        elif kind == DSB and len(body) >= 8:
+            which, size = struct.unpack_from(f"{self._order}II", body)
+            if which == TLS_KEY_LOG:
+                self.key_logs.append(body[8 : 8 + size])
 
     def _number(self, value: bytes, *, signed: bool = False) -> int:
         """A number of an option: 64 bits at most."""

@@ -3,6 +3,7 @@
 Each write hands over whole blocks, so a file that ends early can be read up to its last flushed block.
 """
 
+import shutil
 import struct
 from collections.abc import Sequence
 from typing import BinaryIO
@@ -10,11 +11,27 @@ from typing import BinaryIO
 import numpy as np
 from msgspec import Struct
 
-from trace_go.capture.pcapng import BYTE_ORDER_MAGIC, EPB, IDB, IF_TSRESOL, ISB, ISB_IFDROP, SHB, numbers
+from trace_go.capture.pcapng import (
+    BYTE_ORDER_MAGIC,
+    BYTE_ORDERS,
+    DSB,
+    EPB,
+    IDB,
+    IF_TSRESOL,
+    ISB,
+    ISB_IFDROP,
+    MAX_BLOCK,
+    SECTION_START,
+    SHB,
+    TLS_KEY_LOG,
+    numbers,
+)
 from trace_go.model.packets import I64, Batch
 
 SHB_USERAPPL, IF_NAME, ISB_IFRECV = 4, 2, 4
 NANOSECONDS = 9  # if_tsresol
+COPY_BYTES = 1 << 20
+SECRETS_BYTES = 1 << 20  # of one decryption secrets block; lines are not cut
 HEAD_BYTES = 28  # of an enhanced packet block, before the data
 HEAD = np.dtype((np.void, HEAD_BYTES))
 
@@ -77,6 +94,26 @@ class PcapngWriter:
 
     def flush(self) -> None:
         self._out.flush()
+
+
+def copy_with_secrets(source: BinaryIO, key_log: bytes, out: BinaryIO) -> bool:
+    """Copy a pcapng, with a decryption secrets block in front of its packets, where Wireshark wants it.
+
+    False, and nothing written, for what is no pcapng of this byte order (every capture of ours is).
+    """
+    head = source.read(12)
+    if head[:4] != SECTION_START or BYTE_ORDERS.get(head[8:12]) != "<":
+        return False
+    size = int.from_bytes(head[4:8], "little")
+    out.write(head + source.read(min(size, MAX_BLOCK) - len(head)))
+    start = 0
+    while start < len(key_log):
+        end = start + SECRETS_BYTES
+        end = key_log.rfind(b"\n", start, end) + 1 if end < len(key_log) else len(key_log)
+        part, start = key_log[start:end], end
+        out.write(_block(DSB, struct.pack("<II", TLS_KEY_LOG, len(part)) + part))
+    shutil.copyfileobj(source, out, COPY_BYTES)
+    return True
 
 
 def _block(kind: int, body: bytes, options: dict[int, bytes] | None = None) -> bytes:

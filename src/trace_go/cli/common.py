@@ -137,6 +137,12 @@ def colored(choice: str, out: TextIO) -> bool:
     return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def tell_of_keys(report: Report) -> None:
+    """What was wrong with the key logs, on standard error."""
+    for note in report.case.keys.notes if report.case.keys else ():
+        print(f"trace-go: {clean(note, 1000)}", file=sys.stderr)
+
+
 def status(report: Report, fail_on: str | None) -> int:
     """0, 1 for findings at or above fail_on, 2 when an input could not be read to its end, which it tells."""
     problems = [(item.name, item.problem) for item in report.case.files if item.problem]

@@ -167,12 +167,21 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-w", "--write", metavar="FILE", help="keep the capture (.pcapng) or a bundle (.zip, or DIR/)")
     parser.add_argument("--no-probe", action="store_true", help="do not fetch certificate chains that TLS 1.3 hid")
     parser.add_argument("--no-capture", action="store_true", help="capture no packets")
+    parser.add_argument("--keys", action="store_true", help="look inside TLS: run go as a twin that logs its keys")
+    parser.add_argument("--write-keys", action="store_true", help="keep those keys in what -w writes")
     parser.add_argument("--no-x", action="store_true", help="do not add -x to GOFLAGS")
     parser.add_argument("--no-http2debug", action="store_true", help="do not add http2debug=2 to GODEBUG")
 
 
 def _read(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="pcap, pcapng (also gzip), bundle, or - for stdin")
+    parser.add_argument(
+        "--keylog",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="open TLS with this key log (SSLKEYLOGFILE; repeatable)",
+    )
     _analysis(parser)
     _fail_on(parser, "error", "exit 1 when there is such a finding (default: error)")
 

@@ -18,11 +18,12 @@ def main(arguments: argparse.Namespace) -> int:
     gc.disable()  # what an analysis makes has no cycles, and looking for some takes a third of its time
     with ExitStack() as stack:
         source, options = _bundle(arguments, stack) or (
-            Source(captures=tuple(arguments.files)),
+            Source(captures=tuple(arguments.files), key_logs=tuple(arguments.keylog)),
             common.options(arguments, os.environ, probe=False),
         )
         with common.progress_bar() as progress:
             report = analyse(source, options, progress)
+    common.tell_of_keys(report)
     nothing = all(item.problem and not item.packets for item in report.case.files) and not report.case.account.present
     if not nothing or arguments.format != "terminal":  # a page about nothing hides the one line that matters
         common.write(report, arguments, sys.stdout)

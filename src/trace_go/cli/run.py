@@ -24,14 +24,16 @@ from trace_go.capture.bundle import (
 from trace_go.capture.live import Capture, best_capture
 from trace_go.capture.masking import mask_credentials
 from trace_go.capture.processes import SocketSampler
-from trace_go.capture.run import go_env, run
+from trace_go.capture.run import GoEnv, go_env, run
 from trace_go.capture.settings import settings_files
 from trace_go.capture.user import invoking_user, user_environment
 from trace_go.cli import common
+from trace_go.cli.keys import Keyed, logged, prepare, write_into
 from trace_go.cli.logs import read_log, told_apart_at_once
 from trace_go.gocmd.asking import asking
 from trace_go.gocmd.log import LogReader
-from trace_go.model.errors import CaptureError, PrivilegeError, TraceGoError
+from trace_go.model.errors import CaptureError, ConfigError, PrivilegeError, TraceGoError
+from trace_go.model.flow import Traffic
 from trace_go.model.go import GoAccount, GoLog
 from trace_go.pipeline import Options, Source, judge, observe, probe
 from trace_go.report.escape import clean
@@ -43,6 +45,8 @@ CAPTURE_NAME = "this run"
 def main(arguments: argparse.Namespace) -> int:
     environment = user_environment()
     common.expect_output(arguments)
+    if arguments.write_keys and not (arguments.keys and arguments.write):
+        raise ConfigError("--write-keys goes with --keys and -w")
     options = common.options(arguments, environment, probe=not arguments.no_probe)
     notes: list[str] = []
     with ExitStack() as stack:
@@ -57,12 +61,13 @@ def main(arguments: argparse.Namespace) -> int:
             x=not arguments.no_x,
             http2=not arguments.no_http2debug,
         )
+        keyed = _keyed(arguments, environment, go, capture is not None, stack, notes)
         capture = _started(capture, notes)
         sampler = SocketSampler()
         result = run(
-            arguments.command,
+            keyed.command if keyed else arguments.command,
             environment=environment,
-            extra=asked.environment,
+            extra={**asked.environment, **(keyed.environment if keyed else {})},
             line_filter=LogReader(expect_x=asked.expect_x, expect_http2=asked.expect_http2).feed,
             swallow=told_apart_at_once(expect_x=asked.expect_x, expect_http2=asked.expect_http2),
             log_path=folder / "go.log",
@@ -90,9 +95,15 @@ def main(arguments: argparse.Namespace) -> int:
                 notes=tuple(notes),
             )
             source = Source(
-                captures=(str(path),) if capture else (), names=(CAPTURE_NAME,), account=account, owners=owners
+                captures=(str(path),) if capture else (),
+                names=(CAPTURE_NAME,),
+                account=account,
+                owners=owners,
+                key_logs=logged(keyed),
             )
             observed = observe(source)
+            if keyed and source.key_logs and arguments.write_keys:
+                _write_keys(path, keyed, observed.traffic)
             probes = probe(source, observed, options)
             report = judge(source, observed, options, probes)
             if arguments.write:
@@ -154,6 +165,31 @@ def _started(capture: Capture | None, notes: list[str]) -> Capture | None:
         _say_refused(error, notes)
         return None
     return capture
+
+
+def _keyed(
+    arguments: argparse.Namespace,
+    environment: Mapping[str, str],
+    go: GoEnv,
+    captured: bool,
+    stack: ExitStack,
+    notes: list[str],
+) -> Keyed | None:
+    if not arguments.keys:
+        return None
+    if not captured:
+        notes.append("no keys: there are no packets to open")
+        return None
+    place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trace-go-")))
+    return prepare(arguments.command, environment, go, place, notes)
+
+
+def _write_keys(path: Path, keyed: Keyed, traffic: Traffic) -> None:
+    """A failure is told and does not hide the report."""
+    try:
+        write_into(path, keyed, traffic)
+    except CaptureError as error:
+        print(f"trace-go: {clean(str(error))}", file=sys.stderr)
 
 
 def _say_refused(error: PrivilegeError, notes: list[str]) -> None:

@@ -2,24 +2,25 @@
 
 A conversation has two sides, numbered like the table's endpoints; which one is the client may change when the first
 bytes show that the guess from the packets was wrong. Only the head is read: as soon as a reader has nothing more to
-tell, its side closes and the engine stops handing it segments. An event belongs to the packet that made its bytes
-readable.
+tell, its side closes and the engine stops handing it segments. What TLS hides is, where there are keys, a conversation
+inside this one, and is read to its end. An event belongs to the packet that made its bytes readable.
 """
 
 import re
+from collections.abc import Iterator
 from typing import ClassVar, TypeAlias
 
 from msgspec.structs import replace
 
-from trace_go.flows.tls_tracker import TlsTracker
+from trace_go.flows.calls import NEVER, Call, Http2, Moment, masked
+from trace_go.flows.tls_tracker import Keys, TlsTracker
 from trace_go.model.dns import DnsMessage
 from trace_go.model.errors import WireError
 from trace_go.model.flow import Tunnel
-from trace_go.model.http import Exchange, HttpRequestHead, HttpResponseHead
+from trace_go.model.http import Exchange
 from trace_go.model.tls import TlsState
 from trace_go.wire import dns, http1, socks
-from trace_go.wire.page import maybe_page
-from trace_go.wire.secrets import mask_text, mask_url
+from trace_go.wire.secrets import mask_text
 from trace_go.wire.tls_stream import TlsReader, looks_like_tls
 
 MAX_PENDING = 64 * 1024
@@ -34,6 +35,8 @@ MAX_EXCHANGES = 20_000
 """HTTP exchanges kept per conversation; a module download of 5,000 modules makes 15,000"""
 MAX_DNS_MESSAGES = 10_000
 """DNS messages read per conversation"""
+MAX_DEPTH = 3
+"""conversations inside each other: TLS to an https forward proxy, in it TLS to the server, in it HTTP"""
 END = 1 << 60
 """a stream position that no stream reaches: the body until then is not needed"""
 
@@ -94,18 +97,25 @@ class Side:
 
 class Conversation:
     __slots__ = (
-        "client", "dns", "dns_count", "exchanges", "is_dns", "open_requests", "protocol", "sides", "tls", "tunnel",
-        "upgraded",
+        "client", "depth", "dns", "dns_count", "exchanges", "http2", "inner", "is_dns", "keys", "open_requests",
+        "protocol", "sides", "tls", "tunnel", "under_way", "upgraded",
     )  # fmt: skip
 
-    def __init__(self, client: int, *, is_dns: bool = False) -> None:
+    def __init__(self, client: int, *, is_dns: bool = False, keys: Keys | None = None, depth: int = 0) -> None:
+        """depth: how many TLS connections this one is inside of."""
         self.client = client
         self.sides = (Side(), Side())
         self.protocol = ""
+        self.keys, self.depth = keys, depth
         self.tls: TlsTracker | None = None
+        self.inner: Conversation | None = None
+        """what TLS hides"""
         self.tunnel: Tunnel | None = None
         self.exchanges: list[Exchange] = []
-        self.open_requests: list[tuple[HttpRequestHead, int, int]] = []
+        self.open_requests: list[Call] = []
+        self.under_way: Call | None = None
+        """whose answer's head was read, but not its body"""
+        self.http2: Http2 | None = None
         self.is_dns = is_dns
         self.dns: list[tuple[DnsMessage, bool, int, int]] = []
         """messages that nobody took yet: message, from client, packet number, time ns"""
@@ -137,7 +147,11 @@ class Conversation:
 
     def _take(self, which: int, side: Side, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
         """Read what is new of a segment that begins at or behind the position."""
-        fresh = data[side.position - offset :]
+        self._take_fresh(which, side, data[side.position - offset :], number, time_ns)
+        if side.open and side.position < offset + length:
+            side.lose()  # cut by the snap length: what follows cannot be joined
+
+    def _take_fresh(self, which: int, side: Side, fresh: bytes, number: int, time_ns: int) -> None:
         side.position += len(fresh)
         try:
             if side.reader is None:
@@ -151,8 +165,12 @@ class Conversation:
             elif side.speaks == "socks" and self.tunnel and self.tunnel.status is None and which != self.client:
                 self._no_tunnel(self.tunnel, number, time_ns)
             side.close()
-        if side.open and side.position < offset + length:
-            side.lose()  # cut by the snap length: what follows cannot be joined
+
+    def feed(self, from_client: bool, data: bytes, number: int, time_ns: int) -> None:
+        """The next bytes of a side of a conversation inside another."""
+        which = self.client if from_client else 1 - self.client
+        if self.sides[which].open:
+            self._take_fresh(which, self.sides[which], data, number, time_ns)
 
     # -- what is spoken ----------------------------------------------------------------------------------------------
 
@@ -165,6 +183,8 @@ class Conversation:
         tls = looks_like_tls(data)
         if tls:
             self._start_tls(which, side, data, number, time_ns)
+            return
+        if self.depth and self._maybe_http2(which, side, data, number, time_ns):
             return
         answer, request = http1.looks_like_response(data), http1.looks_like_request(data)
         asks_socks = self._undecided() and socks.looks_like_client(data)
@@ -191,6 +211,26 @@ class Conversation:
                 side.speaks = "unknown"
                 self._search(which, side, data, number, time_ns)
 
+    def _maybe_http2(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> bool:
+        """Whether the side speaks HTTP/2, or more bytes are needed to tell."""
+        from trace_go.wire.http2 import looks_like_client, looks_like_server  # with hpack
+
+        found = (looks_like_client if which == self.client else looks_like_server)(data)
+        if found:
+            if self.http2 is None:
+                from trace_go.flows.http2_calls import Http2Calls
+
+                self.http2 = Http2Calls(most=MAX_EXCHANGES, decrypted=True)
+            side.speaks = self.protocol = "http2"
+            self._http2(which, side, data, number, time_ns)
+        elif found is None:
+            side.buffer = data
+        return found is not False
+
+    def _http2(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
+        assert self.http2 is not None
+        self.http2.receive(which == self.client, data, Moment(number, time_ns))
+
     def _search(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         """TLS may begin amid another protocol: after STARTTLS and its kind, or behind a header of a load balancer."""
         if found := _HELLO.search(data):
@@ -206,7 +246,7 @@ class Conversation:
             # Handshake type 1 is a ClientHello, 2 a ServerHello; records cut off by a late start tell nothing.
             if data[0] == 22 and data[5] in (1, 2) and self.tunnel is None:
                 self.client = which if data[5] == 1 else 1 - which
-            self.tls = TlsTracker()
+            self.tls = TlsTracker(self.keys if self.depth < MAX_DEPTH else None)
             self.protocol = self.protocol or "tls"
         side.speaks = "tls"
         side.reader = TlsReader(from_client=which == self.client)
@@ -232,8 +272,8 @@ class Conversation:
             self.protocol = "http"
         side.speaks = "http"
         side.reader = http1.ResponseReader()
-        for head, _, _ in self.open_requests:
-            side.reader.expect(head.method)
+        for call in self.open_requests:
+            side.reader.expect(call.request.method)
         self._read(which, side, data, number, time_ns)
 
     def _start_socks(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
@@ -268,23 +308,35 @@ class Conversation:
         assert reader is not None
         reader.receive(data)
         if isinstance(reader, TlsReader):
-            assert self.tls is not None
-            self.tls.read(reader, which == self.client, number, time_ns)
-            if self.tls.state is TlsState.ESTABLISHED and not self.tls.awaits_refusal:
-                self.sides[1 - self.client].close()  # all that follows is encrypted
-            if self.tls.finished:
-                self.sides[0].close()
-                self.sides[1].close()
+            self._tls(which, reader, number, time_ns)
         elif isinstance(reader, http1.RequestReader):
             self._requests(which, side, reader, number, time_ns)
         elif isinstance(reader, socks.ClientReader | socks.ServerReader):
             self._socks(which, side, reader, number, time_ns)
         else:
             self._answers(which, side, reader, number, time_ns)
-        if side.reader is reader and reader.skip:
+        if side.reader is reader and reader.skip and not self.depth:
             # Bytes that the reader does not need are not waited for.
             side.position = min(side.position + reader.skip, END)
             reader.skipped(reader.skip)
+
+    def _tls(self, which: int, reader: TlsReader, number: int, time_ns: int) -> None:
+        tls = self.tls
+        assert tls is not None
+        tls.read(reader, which == self.client, number, time_ns)
+        if tls.inside:
+            if self.inner is None:
+                self.inner = Conversation(0, keys=self.keys, depth=self.depth + 1)
+            for from_client, data, packet, at_ns in tls.inside:
+                self.inner.feed(from_client, data, packet, at_ns)
+            tls.inside.clear()
+        client, server = self.sides[self.client], self.sides[1 - self.client]
+        near, far = self.inner.sides if self.inner else (None, None)
+        if tls.finished or tls.client_done or (near and not near.open):
+            client.close()
+        sealed = tls.state is TlsState.ESTABLISHED and not tls.opens(False) and not tls.awaits_refusal
+        if tls.finished or sealed or (far and not far.open):
+            server.close()
 
     def _requests(self, which: int, side: Side, reader: http1.RequestReader, number: int, time_ns: int) -> None:
         while (event := reader.next_event()) is not None:
@@ -293,7 +345,14 @@ class Conversation:
             if len(self.exchanges) + len(self.open_requests) >= MAX_EXCHANGES:
                 side.close()
                 return
-            self.open_requests.append((event.head, number, time_ns))
+            self.open_requests.append(
+                Call(
+                    request=event.head,
+                    asked=Moment(number, time_ns),
+                    scheme="https" if self.depth else "http",
+                    decrypted=self.depth > 0,
+                )
+            )
             answers = self.sides[1 - which].reader
             if isinstance(answers, http1.ResponseReader):
                 answers.expect(event.head.method)
@@ -306,34 +365,44 @@ class Conversation:
                     request_ns=time_ns,
                     response_packet=0,
                     response_ns=0,
-                    user_agent=_masked(event.head.header("user-agent")),
+                    user_agent=masked(event.head.header("user-agent")),
                     has_credentials=event.head.header("proxy-authorization") is not None,
                 )
         if reader.switched:
             self._switch(which, side, reader.rest, number, time_ns)
 
     def _answers(self, which: int, side: Side, reader: http1.ResponseReader, number: int, time_ns: int) -> None:
+        moment = Moment(number, time_ns)
         while (event := reader.next_event()) is not None:
-            if isinstance(event, http1.BodyEnd) and self.exchanges and reader.start and not self.tunnel:
-                last = self.exchanges[-1]
-                self.exchanges[-1] = replace(last, web_page=maybe_page(reader.start, last.content_type))
-            if not isinstance(event, http1.ResponseEvent) or not self.open_requests:
-                continue
-            if event.head.status // 100 == 1 and not reader.switched:
-                continue
-            head, packet, sent_ns = self.open_requests.pop(0)
-            if head.method == "CONNECT" and self.tunnel:
-                self.tunnel = replace(
-                    self.tunnel,
-                    status=event.head.status,
-                    reason=mask_text(event.head.reason),
-                    response_packet=number,
-                    response_ns=time_ns,
-                )
-            else:
-                self.exchanges.append(_exchange(head, packet, sent_ns, event.head, number, time_ns))
+            if isinstance(event, http1.BodyEnd):
+                self._end_answer(reader.start, event.length, moment)
+            elif isinstance(event, http1.ResponseEvent) and self.open_requests:
+                if event.head.status // 100 == 1 and not reader.switched:
+                    continue
+                call = self.open_requests.pop(0)
+                if call.request.method == "CONNECT" and self.tunnel:
+                    self.tunnel = replace(
+                        self.tunnel,
+                        status=event.head.status,
+                        reason=mask_text(event.head.reason),
+                        response_packet=number,
+                        response_ns=time_ns,
+                    )
+                else:
+                    call.answer, call.answered = event.head, moment
+                    self.under_way = call
         if reader.switched:
+            self._end_answer(b"", 0, NEVER)
             self._switch(which, side, reader.rest, number, time_ns)
+
+    def _end_answer(self, start: bytes, size: int, moment: Moment) -> None:
+        """The body's end. Where bodies are skipped it is noticed only with what follows."""
+        if self.under_way:
+            self.under_way.start = start
+            if self.depth:
+                self.under_way.counted_bytes, self.under_way.ended = size, moment
+            self.exchanges.append(self.under_way.exchange())
+            self.under_way = None
 
     def _socks(
         self, which: int, side: Side, reader: socks.ClientReader | socks.ServerReader, number: int, time_ns: int
@@ -385,7 +454,7 @@ class Conversation:
             self.dns.append((dns.message(body), which == self.client, number, time_ns))
         side.buffer = data[position:]
 
-    _RESUMED: ClassVar = {"dns": _dns, "unknown": _search}
+    _RESUMED: ClassVar = {"dns": _dns, "unknown": _search, "http2": _http2}
     """what a side without a reader speaks → who takes its bytes"""
 
     # -- end ---------------------------------------------------------------------------------------------------------
@@ -395,10 +464,20 @@ class Conversation:
         """A CONNECT was answered, and nothing followed."""
         return self.tunnel is not None and all(side.open and not side.reader and not side.buffer for side in self.sides)
 
+    def nested(self) -> Iterator["Conversation"]:
+        """This one and those inside it, from the outside in."""
+        talk: Conversation | None = self
+        while talk is not None:
+            yield talk
+            talk = talk.inner
+
     def answered_and_waiting(self) -> tuple[Exchange, ...]:
         """The exchanges, unanswered ones last. (An unanswered CONNECT is the tunnel's business.)"""
-        waiting = [_exchange(*request) for request in self.open_requests if request[0].method != "CONNECT"]
-        return tuple(self.exchanges + waiting)
+        found = self.exchanges.copy()
+        if self.under_way:
+            found.append(self.under_way.exchange())
+        found += [call.exchange() for call in self.open_requests if call.request.method != "CONNECT"]
+        return tuple(found + self.http2.exchanges() if self.http2 else found)
 
 
 def _socks_answer(event: socks.Event) -> tuple[int, str] | None:
@@ -410,44 +489,3 @@ def _socks_answer(event: socks.Event) -> tuple[int, str] | None:
     if isinstance(event, socks.LoginResult) and event.status:
         return event.status, "user name and password rejected"
     return None
-
-
-def _exchange(
-    request: HttpRequestHead,
-    request_packet: int,
-    request_ns: int,
-    answer: HttpResponseHead | None = None,
-    number: int = 0,
-    time_ns: int = 0,
-) -> Exchange:
-    host = request.header("host") or ""
-    absolute = "://" in request.target[:16] and not request.target.startswith("/")
-    authority = request.target.split("/")[2] if absolute else ""
-    location = answer.header("location") if answer else None
-    referer = request.header("referer")
-    length = (answer.header("content-length") or "") if answer else ""
-    return Exchange(
-        method=request.method,
-        url=mask_url(request.target if absolute else f"http://{host}{request.target}"),
-        host=(authority if absolute else host).rpartition("@")[2],
-        status=answer.status if answer else None,
-        reason=mask_text(answer.reason) if answer else "",
-        location=mask_url(location) if location is not None else None,
-        user_agent=_masked(request.header("user-agent")),
-        server=_masked(answer.header("server")) if answer else None,
-        content_type=answer.header("content-type") if answer else None,
-        via=_masked(answer.header("via")) if answer else None,
-        referer=mask_url(referer) if referer is not None else None,
-        proxied=absolute,
-        has_credentials="@" in authority
-        or any(request.header(name) is not None for name in ("authorization", "proxy-authorization")),
-        request_packet=request_packet,
-        request_ns=request_ns,
-        response_packet=number,
-        response_ns=time_ns,
-        body_bytes=int(length) if length.isascii() and length.isdigit() and len(length) < 16 else -1,
-    )
-
-
-def _masked(header: str | None) -> str | None:
-    return mask_text(header) if header is not None else None

@@ -17,6 +17,7 @@ from trace_go.flows.decode import ICMPV6, TCP, UDP, Addresses, Segments, decode
 from trace_go.flows.grouping import Rows, starts_of
 from trace_go.flows.names import Names
 from trace_go.flows.table import FLOW, UDP_KEY, FlowTable, Stretch
+from trace_go.flows.tls_tracker import Keys
 from trace_go.model.errors import WireError
 from trace_go.model.flow import Endpoint, Traffic
 from trace_go.model.packets import I64, U8, Batch
@@ -43,10 +44,17 @@ _Note = tuple[int, Callable[..., None], tuple[Any, ...]]
 
 class Engine:
     """One capture's state. `client_name` names the client of a ClientHello, e.g. gocmd.fingerprints; flows are numbered
-    from `first_id`."""
+    from `first_id`; `keys` open TLS."""
 
-    def __init__(self, client_name: Callable[[ClientHello], str], *, file: int = 0, first_id: int = 0) -> None:
-        self.file, self.first_id = file, first_id
+    def __init__(
+        self,
+        client_name: Callable[[ClientHello], str],
+        *,
+        file: int = 0,
+        first_id: int = 0,
+        keys: Keys | None = None,
+    ) -> None:
+        self.file, self.first_id, self.keys = file, first_id, keys
         self._client_name = client_name
         self._addresses = Addresses()
         self._texts: dict[int, str] = {}
@@ -93,7 +101,7 @@ class Engine:
         for flow, near, named, end, count, start, size in zip(*(column.tolist() for column in columns), strict=True):
             talk = self._talks.get(flow)
             if talk is None:
-                talk = self._talks[flow] = Conversation(near, is_dns=named)
+                talk = self._talks[flow] = Conversation(near, is_dns=named, keys=self.keys)
             _hand_over(talk, memory, early[end - count : end])
             one, other = talk.sides
             if size > count and (one.open or other.open):

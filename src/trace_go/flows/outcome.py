@@ -8,7 +8,7 @@ from msgspec import Struct
 from trace_go.flows.conversation import Conversation, Side
 from trace_go.flows.table import UDP_KEY
 from trace_go.model.evidence import Visibility
-from trace_go.model.flow import Endpoint, Flow, Outcome, Reset
+from trace_go.model.flow import Endpoint, Flow, Outcome, Reset, Tunnel
 from trace_go.model.http import Exchange
 from trace_go.model.tls import ClientHello, TlsSession, TlsState
 
@@ -99,6 +99,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
      *_) = row  # fmt: skip
     tls: TlsSession | None = None
     exchanges: tuple[Exchange, ...] = ()
+    tunnel: Tunnel | None = None
     lost = (False, False)
     if talk is not None:
         client = talk.client
@@ -109,10 +110,13 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
             far.gap
             and not (acked_ns[client] > last_data[1 - client] and _is_missing(far, base[1 - client], acked[client])),
         )
-        exchanges = talk.answered_and_waiting()
-        if talk.tls:
-            hello = talk.tls.hello
-            tls = talk.tls.session(context.client_name(hello) if hello else "", lost_up=lost[0], lost_down=lost[1])
+        nested = list(talk.nested())
+        exchanges = tuple(item for inside in nested for item in inside.answered_and_waiting())
+        tunnel = next((inside.tunnel for inside in nested if inside.tunnel), None)
+        tracker = next((item.tls for item in reversed(nested) if item.tls and item.tls.hello), talk.tls)
+        if tracker:
+            hello = tracker.hello
+            tls = tracker.session(context.client_name(hello) if hello else "", lost_up=lost[0], lost_down=lost[1])
     server = 1 - client
     udp = low >= UDP_KEY
     ends = (context.endpoint(low), context.endpoint(high))
@@ -188,10 +192,10 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         reset=reset,
         icmp=error[0] if error else None,
         icmp_packet=error[1] if error else 0,
-        outcome=_udp_outcome(facts) if udp else _tcp_outcome(facts, tls, talk, exchanges),
+        outcome=_udp_outcome(facts) if udp else _tcp_outcome(facts, tls, tunnel, talk, exchanges),
         protocol=(talk.protocol if talk else "") or _PROTOCOLS.get((udp, ends[server].port), ""),
         tls=tls,
-        tunnel=talk.tunnel if talk else None,
+        tunnel=tunnel,
         exchanges=exchanges,
         process=context.owners.get((ends[client].ip, ends[client].port, ends[server].ip, ends[server].port)),
     )
@@ -217,9 +221,12 @@ def _udp_outcome(facts: _Facts) -> Outcome:
 
 
 def _tcp_outcome(
-    facts: _Facts, tls: TlsSession | None, talk: Conversation | None, exchanges: tuple[Exchange, ...]
+    facts: _Facts,
+    tls: TlsSession | None,
+    tunnel: Tunnel | None,
+    talk: Conversation | None,
+    exchanges: tuple[Exchange, ...],
 ) -> Outcome:
-    tunnel = talk.tunnel if talk else None
     if not facts.answered:
         return _unanswered(facts)
     if tunnel and tunnel.status is not None and not tunnel.opened:

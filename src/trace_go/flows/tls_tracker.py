@@ -1,15 +1,18 @@
-"""Follows one TLS handshake from the outside: collects hellos, certificates and alerts, and tells how far it went.
+"""Follows one TLS connection: collects hellos, certificates and alerts, and tells how far the handshake went.
 
 Without keys, TLS 1.3 shows only record sizes after the ServerHello. The client's first encrypted record decides: an
 alert is 19 bytes, a Finished 53 or 69, and an empty Certificate, as a client without one answers a request for it, 25
-(RFC 8446 §4.4.2, §4.4.4, §5.2, §6; facts checked against real go).
+(RFC 8446 §4.4.2, §4.4.4, §5.2, §6; facts checked against real go). With keys, what they open is read as if it were in
+clear, and application data is handed on; what they do not open is judged by its size as ever.
 """
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol, TypeAlias
+
+from msgspec.structs import replace
 
 from trace_go.model.evidence import Visibility
-from trace_go.model.tls import Alert, Certificate, ClientHello, ServerHello, TlsSession, TlsState
+from trace_go.model.tls import Alert, Certificate, ClientHello, Opening, ServerHello, TlsSession, TlsState
 from trace_go.wire import tls
 from trace_go.wire.certificates import certificate
 from trace_go.wire.tls_stream import AlertRecord, ChangeCipherSpec, EncryptedRecord, HandshakeMessage, TlsReader
@@ -26,23 +29,64 @@ MAX_ALERTS = 8
 """alerts kept per conversation; two end one"""
 MAX_FLIGHT = 256 * 1024
 """encrypted bytes of the server without a word of the client: that side is not in the capture (chains are shorter)"""
+MAX_HELD = 64 * 1024
+"""encrypted bytes that wait for the ServerHello: early data, or packets captured out of order"""
 CACHED_CHAINS = 64
 """different chains remembered; a module download meets some tens"""
 FATAL = 2
 CLOSE_NOTIFY = 0
+FINISHED = 20
 _REFUSED = (TlsState.REFUSED_BY_CLIENT, TlsState.REFUSED_BY_SERVER)
+
+Secret: TypeAlias = dict[Any, tuple[bytes, ...]]
+
+
+class Keys(Protocol):
+    """Secrets by client random: wire.keylog.KeyLog."""
+
+    def __contains__(self, client_random: bytes) -> bool: ...
+
+    def secrets(self, client_random: bytes) -> Secret: ...
+
+
+class Opener(Protocol):
+    """wire.tls_open.TlsOpener"""
+
+    supported: bool
+
+    @property
+    def opened(self) -> int: ...
+
+    def start(self, hello: ServerHello) -> None: ...
+
+    def blind(self, from_client: bool) -> bool: ...
+
+    def open(
+        self, event: EncryptedRecord, from_client: bool
+    ) -> list[HandshakeMessage | AlertRecord | bytes] | None: ...
 
 
 class TlsTracker:
     """Mutable while the handshake runs; `session()` freezes it."""
 
     __slots__ = (
-        "alerts", "app_bytes", "certificate_request", "chain", "chain_packet", "client_ccs", "end_packet",
-        "established_ns", "finished", "flight_bytes", "hello", "hello_ns", "hello_packet", "problem", "random",
-        "refused_inferred", "retried", "server", "server_ccs", "server_ns", "server_packet", "state",
+        "alerts", "app_bytes", "certificate_request", "chain", "chain_packet", "client_ccs", "client_done",
+        "end_packet", "established_ns", "finished", "fins", "flight_bytes", "heard", "held", "held_bytes", "hello",
+        "hello_ns", "hello_packet", "inside", "keys", "missed", "opener", "problem", "random", "refused_inferred",
+        "retried", "server", "server_ccs", "server_ns", "server_packet", "state",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, keys: Keys | None = None) -> None:
+        self.keys = keys
+        self.opener: Opener | None = None
+        self.inside: list[tuple[bool, bytes, int, int]] = []
+        """application data that nobody took yet: from client, bytes, packet number, time ns"""
+        self.held: list[tuple[EncryptedRecord, bool, int, int]] = []
+        self.held_bytes = 0
+        self.missed = 0
+        """records that the keys did not open"""
+        self.fins: set[bool] = set()
+        """sides whose Finished was opened"""
         self.hello: ClientHello | None = None
         self.random = b""
         self.hello_packet = self.hello_ns = 0
@@ -59,6 +103,10 @@ class TlsTracker:
         self.app_bytes = self.flight_bytes = 0
         self.refused_inferred = False
         self.certificate_request = Visibility.NOT_OBSERVABLE
+        self.heard = False
+        """application data of the server was opened"""
+        self.client_done = False
+        """nothing that follows of the client tells more"""
         self.finished = False
         """nothing that follows tells more"""
         self.problem: str | None = None
@@ -70,13 +118,21 @@ class TlsTracker:
 
     def read(self, reader: TlsReader, from_client: bool, number: int, time_ns: int) -> None:
         """Take every event that the reader has; raises WireError when the stream is not TLS."""
+        reader.whole = self.opens(from_client)
         while not self.finished and (event := reader.next_event()) is not None:
             if isinstance(event, HandshakeMessage):
                 handler = _MESSAGES.get((from_client, event.type))
                 if handler:
                     handler(self, event.body, number, time_ns)
+                    reader.whole = self.opens(from_client)
             else:
                 _RECORDS[type(event)](self, event, from_client, number, time_ns)
+
+    def opens(self, from_client: bool) -> bool:
+        """Whether whole records of a side are wanted: the keys may open them, or it is not known yet whose they are."""
+        if self.opener is not None:
+            return not self.opener.blind(from_client)
+        return self.keys is not None and self.hello is None and self.server is not None
 
     def broke(self, from_client: bool, reason: str, number: int, time_ns: int) -> None:
         """A side stopped being TLS."""
@@ -96,17 +152,37 @@ class TlsTracker:
         if self.hello is None:  # the second hello after a HelloRetryRequest repeats the first
             self.hello, self.random = tls.client_hello(body), tls.client_random(body)
             self.hello_packet, self.hello_ns = number, time_ns
+            if self.keys is not None and self.random in self.keys:
+                from trace_go.wire.tls_open import TlsOpener  # with cryptography's ciphers
+
+                self.opener = TlsOpener(self.keys.secrets(self.random), self.random)
             if self.server is None:
                 self.state, self.end_packet = TlsState.CLIENT_HELLO, number
+            self._start_opening()
 
     def _server_hello(self, body: bytes, number: int, time_ns: int) -> None:
         self.server, self.server_packet, self.server_ns = tls.server_hello(body), number, time_ns
         self.retried = self.retried or self.server.hello_retry
         if self.state in (TlsState.PARTIAL, TlsState.CLIENT_HELLO, TlsState.SERVER_HELLO):
             self.state, self.end_packet = TlsState.SERVER_HELLO, number
+        self._start_opening()
+
+    def _start_opening(self) -> None:
+        """Once both hellos are there, with what came before them."""
+        if self.hello is None or self.server is None or self.server.hello_retry:
+            return
+        if self.opener is not None:
+            self.opener.start(self.server)
+        held, self.held = self.held, []
+        for waiting in held:
+            self._encrypted(*waiting)
 
     def _certificate(self, body: bytes, number: int, time_ns: int) -> None:
-        self.chain, self.chain_packet = _chain(body), number
+        self.chain, self.chain_packet = _chain(body, self._is_13()), number
+
+    def _encrypted_extensions(self, body: bytes, number: int, time_ns: int) -> None:
+        if self.server is not None:
+            self.server = replace(self.server, alpn=tls.encrypted_alpn(body))
 
     def _certificate_request(self, body: bytes, number: int, time_ns: int) -> None:
         self.certificate_request = Visibility.SEEN
@@ -124,7 +200,9 @@ class TlsTracker:
                     time_ns=time_ns,
                 )
             )
-        over = self.state is TlsState.ESTABLISHED or self.state in _REFUSED
+        # In TLS 1.3 the server answers the client's last flight when for the client the handshake is over.
+        awaited = not from_client and self._is_13() and not self.heard
+        over = (self.state is TlsState.ESTABLISHED and not awaited) or self.state in _REFUSED
         if not over and event.level == FATAL and event.description != CLOSE_NOTIFY:
             self.state = TlsState.REFUSED_BY_CLIENT if from_client else TlsState.REFUSED_BY_SERVER
             self.end_packet = number
@@ -136,6 +214,9 @@ class TlsTracker:
             self.server_ccs = True
 
     def _encrypted(self, event: EncryptedRecord, from_client: bool, number: int, time_ns: int) -> None:
+        if event.record and self._opened(event, from_client, number, time_ns):
+            return
+        self.missed += self.opener is not None
         is_data = event.content_type == APPLICATION_DATA
         if self.hello is None and self.server is None:
             self.finished = is_data  # the handshake is not in the capture
@@ -145,11 +226,11 @@ class TlsTracker:
             if from_client and is_data:
                 if event.length != ALERT_RECORD or not self._is_13():
                     self.app_bytes += event.length
-                self.finished = self.certificate_request is not Visibility.INFERRED
+                self._finish()
             elif not from_client and self.certificate_request is Visibility.INFERRED:
                 if event.length == ALERT_RECORD:  # in answer to the client's Certificate and Finished
                     self.state, self.end_packet, self.refused_inferred = TlsState.REFUSED_BY_SERVER, number, True
-                self.finished = True
+                self.finished = not self.opens(True)
         elif from_client:
             self._from_client(event.length, is_data, number, time_ns)
         elif self._is_13():
@@ -158,6 +239,37 @@ class TlsTracker:
                 self.state, self.finished = TlsState.PARTIAL, True
         elif is_data or self.client_ccs:  # the server's Finished, after the client's; or more, when that was missed
             self._establish(number, time_ns)
+
+    def _opened(self, event: EncryptedRecord, from_client: bool, number: int, time_ns: int) -> bool:
+        """Whether the keys tell what is in a record, or will, once the ServerHello is there."""
+        contents = self.opener.open(event, from_client) if self.opener is not None else None
+        started = self.hello is not None and self.server is not None and not self.server.hello_retry
+        if contents is None and not started and self.held_bytes < MAX_HELD:
+            self.held.append((event, from_client, number, time_ns))
+            self.held_bytes += len(event.record)
+            return True
+        if contents is None:
+            # What the server skips of early data must not be taken for the handshake.
+            return from_client and EARLY_DATA in (self.hello.extension_types if self.hello else ())
+        for content in contents:
+            if isinstance(content, bytes):
+                self.app_bytes += event.length if from_client else 0
+                self.heard = self.heard or not from_client
+                self.inside.append((from_client, content, number, time_ns))
+            elif isinstance(content, AlertRecord):
+                self._alert(content, from_client, number, time_ns)
+            elif content.type == FINISHED:
+                self.fins.add(from_client)
+                if len(self.fins) == 2 or (from_client and self._is_13()):
+                    self._establish(number, time_ns)
+            elif handler := _MESSAGES.get((from_client, content.type)):
+                handler(self, content.body, number, time_ns)
+        return True
+
+    def _finish(self) -> None:
+        """Nothing that follows tells more, but what keys open."""
+        self.client_done = not self.opens(True)
+        self.finished = self.client_done and not self.opens(False) and not self.awaits_refusal
 
     def _from_client(self, length: int, is_data: bool, number: int, time_ns: int) -> None:
         """An encrypted record of the client before the handshake is known to be over."""
@@ -174,7 +286,7 @@ class TlsTracker:
             # Application data from the client means that the handshake is over, whatever else was missed.
             self._establish(number, time_ns)
             self.app_bytes += length
-            self.finished = True
+            self._finish()
         elif self.client_ccs and self.server_ccs:  # abbreviated handshake: the client's Finished comes last
             self._establish(number, time_ns)
 
@@ -210,18 +322,30 @@ class TlsTracker:
             client_app_bytes=self.app_bytes,
             server_flight_bytes=self.flight_bytes,
             client=client,
+            opening=self._opening(),
             problem=self.problem,
         )
 
+    def _opening(self) -> Opening:
+        if self.opener is None:
+            return Opening.NO_KEYS
+        if not self.opener.supported:
+            return Opening.UNSUPPORTED
+        if not self.opener.opened:
+            return Opening.WRONG_KEYS if self.missed else Opening.NOTHING
+        return Opening.PARTLY if self.missed else Opening.OPENED
+
 
 @lru_cache(CACHED_CHAINS)
-def _chain(body: bytes) -> tuple[Certificate, ...]:
-    return tuple(map(certificate, tls.certificate_chain(body)))
+def _chain(body: bytes, is_13: bool) -> tuple[Certificate, ...]:
+    chain = tls.certificate_chain13(body) if is_13 else tls.certificate_chain(body)
+    return tuple(map(certificate, chain))
 
 
 _MESSAGES: dict[tuple[bool, int], Any] = {
     (True, 1): TlsTracker._client_hello,
     (False, 2): TlsTracker._server_hello,
+    (False, 8): TlsTracker._encrypted_extensions,
     (False, 11): TlsTracker._certificate,
     (False, 13): TlsTracker._certificate_request,
 }

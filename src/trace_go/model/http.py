@@ -28,7 +28,7 @@ class HttpResponseHead(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Exchange(Struct, frozen=True, kw_only=True, gc=False):
-    """One request with its answer, seen in clear. Secrets in URLs and headers are already masked."""
+    """One request with its answer, seen in clear or decrypted. Secrets in URLs and headers are already masked."""
 
     method: str
     url: str
@@ -55,3 +55,11 @@ class Exchange(Struct, frozen=True, kw_only=True, gc=False):
     """body bytes of the response announced or counted; -1 unknown"""
     web_page: bool | None = None
     """the content of the response is HTML; None where its first bytes were not seen"""
+    end_ns: int = 0
+    """when the last byte of the body came; 0 when that was not looked for, or not seen"""
+    version: str = "HTTP/1.1"
+    stream: int = 0
+    """of HTTP/2"""
+    decrypted: bool = False
+    aborted: str | None = None
+    """why HTTP/2 ended it before its end"""

@@ -45,6 +45,15 @@ def unreadable(name: str, problem: str) -> CaptureFile:
     )
 
 
+class Keying(Struct, frozen=True, kw_only=True, gc=False):
+    """The TLS keys that were given."""
+
+    connections: int
+    """for which there is a secret"""
+    notes: tuple[str, ...]
+    """lines about key logs that hold fewer secrets than it seems"""
+
+
 class Seeing(Struct, frozen=True, kw_only=True, gc=False):
     """One line of `visibility`: a kind of fact and whether this input shows it."""
 
@@ -68,6 +77,8 @@ class Case(Struct, frozen=True, kw_only=True, gc=False):
     known: dict[str, KnownHost] = field(default_factory=dict)
     """by host name, `*.example.com` among them; every host of the requests of which something is known has its own"""
     policy: Policy = Policy()
+    keys: Keying | None = None
+    """None: no keys were given"""
 
 
 class Report(Struct, frozen=True, kw_only=True, gc=False):

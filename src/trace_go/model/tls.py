@@ -43,12 +43,14 @@ class ServerHello(Struct, frozen=True, kw_only=True, gc=False):
     cipher_suite: int
     extension_types: tuple[int, ...]
     alpn: str | None
-    """only in clear up to TLS 1.2"""
+    """of TLS 1.3 only with keys"""
     group: int | None
     hello_retry: bool
     """a HelloRetryRequest (RFC 8446 §4.1.3)"""
     ja3s: str
     oddities: tuple[str, ...]
+    compression: int = 0
+    """0 is none"""
 
 
 class Alert(Struct, frozen=True, kw_only=True, gc=False):
@@ -106,6 +108,18 @@ class TlsState(StrEnum):
     """the capture misses bytes of the handshake"""
 
 
+class Opening(StrEnum):
+    """What key logs did for a connection."""
+
+    NO_KEYS = "no keys"
+    OPENED = "opened"
+    PARTLY = "opened in part"
+    """for some of it the log has no secret, or a wrong one"""
+    WRONG_KEYS = "wrong keys"
+    UNSUPPORTED = "cipher not read"
+    NOTHING = "nothing to open"
+
+
 class TlsSession(Struct, frozen=True, kw_only=True, gc=False):
     """One TLS conversation, also one inside a CONNECT tunnel. Times are packet times in ns, 0 = not seen."""
 
@@ -139,6 +153,7 @@ class TlsSession(Struct, frozen=True, kw_only=True, gc=False):
     """which client the fingerprint is: `go 1.26`, `git/libcurl …` or empty"""
     problem: str | None = None
     """why reading stopped early"""
+    opening: Opening = Opening.NO_KEYS
 
     @property
     def version(self) -> int | None:

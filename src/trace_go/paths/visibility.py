@@ -1,5 +1,6 @@
 """What this input lets us see, kind by kind: the report says it, so that silence is never taken for health."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from trace_go.model.chain import Judgement
@@ -7,7 +8,8 @@ from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Flow, Traffic
 from trace_go.model.go import GoAccount
 from trace_go.model.ledger import Artifact, Request
-from trace_go.model.report import CaptureFile, Seeing
+from trace_go.model.report import CaptureFile, Keying, Seeing
+from trace_go.model.tls import Opening
 
 
 def seeing(
@@ -16,8 +18,9 @@ def seeing(
     account: GoAccount,
     requests: Sequence[Request],
     judgements: Sequence[Judgement],
+    keys: Keying | None = None,
 ) -> tuple[Seeing, ...]:
-    """One entry per kind of fact, in the order a request goes."""
+    """One entry per kind of fact, in the order a request goes; `Inside TLS` only where keys were given."""
     used = {hop.flow for request in requests for hop in request.hops if hop.flow is not None}
     flows = [flow for flow in traffic.flows if flow.id in used]
     quiet = _quiet(files, account, requests)
@@ -29,6 +32,7 @@ def seeing(
             ("Packets", _packets(files)),
             ("Names (DNS)", _names(traffic, flows)),
             ("Certificates", _certificates(flows, requests, judgements)),
+            *([("Inside TLS", _inside(flows or traffic.flows, keys))] if keys else []),
             ("Requests", _requests(account, requests)),
             ("Processes", _processes(flows)),
         )
@@ -87,12 +91,34 @@ def _certificates(
         hidden = sorted({request.target.host for request in https if request.target and request.target.host})
         why = "no handshake was captured"
     if not hidden:
-        return Visibility.SEEN, "no handshake hides its certificates"
+        opened = any(flow.tls and flow.tls.chain and flow.tls.opening is not Opening.NO_KEYS for flow in flows)
+        return Visibility.SEEN, "in the handshakes" + (", decrypted where TLS 1.3 hides them" if opened else "")
     probed = {item.name for item in judgements if item.visibility is Visibility.PROBED}
     left = [name for name in hidden if name not in probed]
     if not left:
         return Visibility.PROBED, f"{why}; a probe after the command fetched the chain of each host"
     return Visibility.NOT_OBSERVABLE, f"{why}: an interceptor before {_some(left)} could not be told from this input"
+
+
+def _inside(flows: Sequence[Flow], keys: Keying) -> tuple[Visibility, str]:
+    """How far the given keys reached."""
+    sessions = [flow.tls for flow in flows if flow.tls and flow.tls.server]
+    count = Counter(tls.opening for tls in sessions)
+    opened = count[Opening.OPENED] + count[Opening.NOTHING]
+    left = [f"{number} {_LEFT[kind]}" for kind, number in count.items() if kind in _LEFT]
+    why = f"the keys open {opened} of {len(sessions)} connections" + (f" ({', '.join(left)})" if left else "")
+    notes = "".join(f"; {note}" for note in keys.notes)
+    if not count[Opening.OPENED] + count[Opening.PARTLY]:
+        return Visibility.NOT_OBSERVABLE, why + notes
+    return Visibility.INFERRED if left else Visibility.SEEN, why + notes
+
+
+_LEFT = {
+    Opening.NO_KEYS: "without keys",
+    Opening.PARTLY: "in part",
+    Opening.WRONG_KEYS: "with keys that do not fit",
+    Opening.UNSUPPORTED: "with a cipher that is not read",
+}
 
 
 def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibility, str]:
@@ -102,7 +128,7 @@ def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibili
         return Visibility.NOT_OBSERVABLE, "nothing in this input can be told to be a go command's"
     closed = sum(request.artifact is Artifact.CONNECTION for request in requests)
     if not closed:
-        return Visibility.SEEN, "from go's own log" if account.log.fetches else "in clear"
+        return Visibility.SEEN, "from go's own log" if account.log.fetches else "in clear or decrypted"
     return (
         Visibility.NOT_OBSERVABLE,
         f"TLS hides what was asked on {closed} of {len(requests)} connections; `trace-go -- go …` adds go's account",

@@ -69,6 +69,12 @@ class BodyEnd(Struct, frozen=True, kw_only=True):
     end: int
 
 
+class BodyData(Struct, frozen=True, kw_only=True):
+    """Some bytes of content; only when they are wanted."""
+
+    data: bytes
+
+
 _Head = TypeVar("_Head", RequestEvent, ResponseEvent)
 _Headers = tuple[tuple[str, str], ...]
 
@@ -94,6 +100,8 @@ class _Reader(Generic[_Head]):
     def __init__(self) -> None:
         self.switched = False
         """the stream is no longer HTTP/1; `rest` is what followed"""
+        self.wanted = False
+        """the content of the message whose head came last is to come out, too"""
         self._buffer = bytearray()
         self._offset = 0  # of the buffer in the stream
         self._searched = 0  # bytes of the buffer known to hold no end of what is awaited
@@ -104,7 +112,7 @@ class _Reader(Generic[_Head]):
         self._trailer_bytes = 0
         self._closed = False
         self._error: WireError | None = None
-        self._state: Callable[[_Reader[_Head]], _Head | BodyEnd | None] = _Reader._read_head
+        self._state: Callable[[_Reader[_Head]], _Head | BodyData | BodyEnd | None] = _Reader._read_head
 
     @property
     def rest(self) -> bytes:
@@ -114,7 +122,7 @@ class _Reader(Generic[_Head]):
     @property
     def skip(self) -> int:
         """Bytes of content that come next in the stream and need not be received; more than 2**62 = until it closes."""
-        return max(0, self._left - len(self._buffer))
+        return 0 if self.wanted else max(0, self._left - len(self._buffer))
 
     def skipped(self, n: int) -> None:
         """The stream went on by n bytes (at most `skip`) that were not handed to `receive`."""
@@ -133,7 +141,7 @@ class _Reader(Generic[_Head]):
         """The stream ended: a body that lasts until then is complete."""
         self._closed = True
 
-    def next_event(self) -> _Head | BodyEnd | None:
+    def next_event(self) -> _Head | BodyData | BodyEnd | None:
         """The next event; None = need more, or switched. Raises WireError, each time again."""
         if self._error is not None:
             raise WireError(self._error.offset, self._error.reason)
@@ -192,8 +200,9 @@ class _Reader(Generic[_Head]):
         self._drop(size)
         return self._take_head(first, _headers(lines), start)
 
-    def _read_body(self) -> BodyEnd | None:
-        self._consume_body(min(len(self._buffer), self._left))
+    def _read_body(self) -> BodyData | BodyEnd | None:
+        if data := self._consume_body(min(len(self._buffer), self._left)):
+            return data
         if self._left and not (self._closed and self._left > MAX_LENGTH):
             return None
         return self._end_body()
@@ -209,10 +218,11 @@ class _Reader(Generic[_Head]):
         self._left = int(match[1], 16)
         self._state = _Reader._read_chunk if self._left else _Reader._read_trailers
 
-    def _read_chunk(self) -> None:
-        self._consume_body(min(len(self._buffer), self._left))
+    def _read_chunk(self) -> BodyData | None:
+        data = self._consume_body(min(len(self._buffer), self._left))
         if not self._left:
             self._state = _Reader._read_chunk_end
+        return data
 
     def _read_chunk_end(self) -> None:
         for mark in (b"\r\n", b"\n"):
@@ -234,11 +244,13 @@ class _Reader(Generic[_Head]):
 
     # What states share
 
-    def _consume_body(self, size: int) -> None:
+    def _consume_body(self, size: int) -> BodyData | None:
         if len(self.start) == self._length < START_BYTES:
             self.start += self._buffer[: min(size, START_BYTES - self._length)]
+        data = bytes(self._buffer[:size]) if self.wanted else b""
         self._drop(size)
         self._count(size)
+        return BodyData(data=data) if data else None
 
     def _count(self, size: int) -> None:
         self._length += size
@@ -257,6 +269,7 @@ class _Reader(Generic[_Head]):
 
     def _end_body(self) -> BodyEnd:
         self._left = 0
+        self.wanted = False
         self._state = _Reader._read_head
         return BodyEnd(length=self._length, end=self._offset)
 

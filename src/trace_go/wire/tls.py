@@ -211,6 +211,7 @@ def _read_server_hello(body: bytes) -> ServerHello:
         version=found.numbers.get(_VERSIONS, (version,))[0],
         random=random,
         cipher_suite=suite,
+        compression=compression,
         extension_types=tuple(found.types),
         alpn=_text(alpn[0]) if alpn else None,
         group=found.numbers.get(_KEY_SHARE, (None,))[0],

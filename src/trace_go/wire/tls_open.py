@@ -8,8 +8,6 @@ a few tries and no special case. What no secret opens is None, never an error.
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from msgspec import Struct
-
 from trace_go.model.errors import WireError
 from trace_go.model.tls import ServerHello
 from trace_go.wire.keylog import Label, Secrets
@@ -24,7 +22,7 @@ from trace_go.wire.tls_protection import (
     next_secret,
     protections12,
 )
-from trace_go.wire.tls_stream import MAX_MESSAGE
+from trace_go.wire.tls_stream import MAX_MESSAGE, AlertRecord, EncryptedRecord, HandshakeMessage
 
 MAX_MISSES = 64
 """records of one direction that no secret opens before it is given up; certificates of 256 KiB fill 17"""
@@ -41,21 +39,8 @@ _EPOCHS: tuple[tuple[Label, ...], ...] = (
 """of the server, of the client: whose index is `from_client`"""
 
 
-class Message(Struct, frozen=True, kw_only=True):
-    """A handshake message without its header."""
-
-    type: int
-    body: bytes
-
-
-class AlertMessage(Struct, frozen=True, kw_only=True):
-    level: int
-    description: int
-
-
-Content: TypeAlias = Message | AlertMessage | bytes
+Content: TypeAlias = HandshakeMessage | AlertRecord | bytes
 """bytes: application data"""
-
 
 _Candidate: TypeAlias = tuple[Protection, bytes, tuple[Label, ...]]
 """what may open a record, its secret, and what comes after it"""
@@ -83,12 +68,12 @@ class TlsOpener:
         self._suite: Suite | None = None
         self._of = (_Direction(_EPOCHS[0]), _Direction(_EPOCHS[1]))
         self.supported = True
-        """False: a cipher that is not read here"""
+        """False: a cipher or a compression that is not read here"""
 
     def start(self, hello: ServerHello) -> None:
         """Not with a HelloRetryRequest."""
         self._hello, self._suite = hello, maybe_suite(hello.cipher_suite)
-        self.supported = self._suite is not None and TLS10 <= hello.version <= TLS13
+        self.supported = self._suite is not None and TLS10 <= hello.version <= TLS13 and not hello.compression
 
     @property
     def opened(self) -> int:
@@ -102,12 +87,12 @@ class TlsOpener:
             return True
         return self._is_13 and direction.mine is None and not any(map(self._secrets.get, direction.ahead))
 
-    def open(self, record: bytes, from_client: bool) -> list[Content] | None:
-        """What a record holds, without the handshake messages that go on in the next; None when no secret opens it.
+    def open(self, event: EncryptedRecord, from_client: bool) -> list[Content] | None:
+        """What a whole record holds, without a message that goes on in the next; None when no secret opens it.
 
-        record: with its header. Raises WireError for content that is not TLS.
+        Offsets in the contents are the record's. Raises WireError for content that is not TLS.
         """
-        direction = self._of[from_client]
+        direction, record = self._of[from_client], event.record
         found = direction.mine.open(record) if direction.mine else None
         if found is None:
             found = self._try(self._ahead(direction) if self._is_13 else self._masters(direction), direction, record)
@@ -119,8 +104,9 @@ class TlsOpener:
         if kind == _APPLICATION_DATA:
             return [content]
         if kind == _ALERT and len(content) == 2:
-            return [AlertMessage(level=content[0], description=content[1])]
-        return list(self._messages(direction, content)) if kind == _HANDSHAKE else []
+            level, description = content
+            return [AlertRecord(level=level, description=description, start=event.start, end=event.end)]
+        return list(self._messages(direction, content, event)) if kind == _HANDSHAKE else []
 
     @staticmethod
     def _try(candidates: Iterator[_Candidate], direction: _Direction, record: bytes) -> Opened | None:
@@ -156,16 +142,16 @@ class TlsOpener:
             )
             yield made[direction is self._of[False]], master, ()
 
-    def _messages(self, direction: _Direction, content: bytes) -> Iterator[Message]:
+    def _messages(self, direction: _Direction, content: bytes, event: EncryptedRecord) -> Iterator[HandshakeMessage]:
         buffer = direction.messages
         buffer += content
         while len(buffer) >= 4:
             size = 4 + int.from_bytes(buffer[1:4], "big")
             if size > MAX_MESSAGE:
-                raise WireError(0, f"handshake message of {size} bytes")
+                raise WireError(event.start, f"handshake message of {size} bytes")
             if len(buffer) < size:
                 return
-            message = Message(type=buffer[0], body=bytes(buffer[4:size]))
+            message = HandshakeMessage(type=buffer[0], body=bytes(buffer[4:size]), start=event.start, end=event.end)
             del buffer[:size]
             self._advance(direction, message.type)
             yield message
