@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from trace_go.gocmd.config import Config
+from trace_go.gocmd.config import Config, Suppression
 from trace_go.model.evidence import EvidenceKind, Visibility
 from trace_go.model.finding import VerdictStatus
 from trace_go.model.go import GoAccount
@@ -164,3 +164,20 @@ def test_ignored_findings_are_counted(store: TrustStore) -> None:
     report = judge(source(DEAD), observed, Options(store=store, ignore=("connect-timeout",)), ())
     assert (report.findings, report.suppressed) == ((), 1)
     assert report.verdict.status is VerdictStatus.OK
+
+
+def test_suppressed_findings_keep_their_reason(store: TrustStore) -> None:
+    observed = observe(source(DEAD))
+    rule = Suppression(finding="connect-timeout:*", reason="known outage")
+    report = judge(source(DEAD), observed, Options(store=store, config=Config(suppress=(rule,))), ())
+    assert (report.findings, report.suppressed) == ((), 1)
+    assert [(item.finding.id, item.reason) for item in report.excused] == [("connect-timeout", "known outage")]
+    assert report.verdict.causes == ()
+
+
+def test_what_is_ignored_needs_no_reason(store: TrustStore) -> None:
+    observed = observe(source(DEAD))
+    rule = Suppression(finding="connect-timeout", reason="known outage")
+    options = Options(store=store, ignore=("connect-timeout",), config=Config(suppress=(rule,)))
+    report = judge(source(DEAD), observed, options, ())
+    assert (report.suppressed, report.excused) == (1, ())

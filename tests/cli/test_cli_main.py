@@ -8,7 +8,7 @@ import pytest
 
 from cli.conftest import Run
 from trace_go import __version__
-from trace_go.checks.discovery import discover
+from trace_go.checks.discovery import SECTIONS, discover
 
 HEAVY = ("scapy", "pyshark", "networkx", "numpy", "cryptography", "rich", "msgspec", "hpack", "certifi")
 IDS = [check.id for check in discover()]
@@ -66,7 +66,8 @@ def test_list_of_checks(here: Run) -> None:
     listing, table, data = here("explain").out, here("checks").out, here("checks", "--format", "json").out
     rows = json.loads(data)
     assert [row["id"] for row in rows] == IDS
-    assert {"id", "group", "severity", "audience", "title"} == set(rows[0])
+    assert {"id", "group", "severity", "audience", "title", "page"} == set(rows[0])
+    assert all(tuple(row["page"]) == SECTIONS and all(row["page"].values()) for row in rows)
     for name in IDS:
         assert f"  {name} " in listing
         assert f"\n{name} " in f"\n{table}"

@@ -366,3 +366,21 @@ def test_the_rest_of_an_endless_line_is_no_line(here: Run, tmp_path: Path) -> No
     done = here("read", "--format", "json", tmp_path / "b")
     assert json.loads(done.out)["requests"]
     assert "endless.example" not in done.out
+
+
+def test_a_finding_is_suppressed_with_a_reason(tmp_path: Path, here: Run) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('[[suppress]]\nfinding = "connect-timeout:*"\nreason = "known outage"\n')
+    done = here("read", "--format", "json", "--config", site, DEAD)
+    told = json.loads(done.out)
+    assert (done.code, told["findings"], told["suppressed"]) == (0, [], 1)
+    assert [(item["id"], item["reason"]) for item in told["suppressions"]] == [("connect-timeout", "known outage")]
+    assert "known outage" in here("read", "--config", site, DEAD).out
+
+
+def test_a_suppressed_check_must_exist(tmp_path: Path, here: Run) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text('[[suppress]]\nfinding = "nonsense:x"\nreason = "y"\n')
+    done = here("read", "--config", site, HEALTHY)
+    assert done.code == 2
+    assert "suppress: no check is called 'nonsense'" in done.err

@@ -60,10 +60,14 @@ class Module:
         """The module's two go.sum lines."""
         return f"{self.id} {h1(self.zip_files)}\n{self.id}/go.mod {h1({'go.mod': self.gomod})}\n"
 
-    def zip(self) -> bytes:
+    def _added(self, tampered: bool) -> dict[str, bytes]:
+        return {f"{self.path}@{self.version}/added.txt": b"not the author's\n"} if tampered else {}
+
+    def zip(self, *, tampered: bool = False) -> bytes:
+        """As the author made it, or with a file that is not in it."""
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, data in self.zip_files.items():
+            for name, data in {**self.zip_files, **self._added(tampered)}.items():
                 archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
         return out.getvalue()
 
@@ -130,7 +134,7 @@ def requirements(wanted: Iterable[str], known: Iterable[Module]) -> list[str]:
 def write_tree(root: Path, modules: Iterable[Module]) -> None:
     """Write the GOPROXY files of `modules` below `root`: list, @latest, and .info, .mod, .zip of each version.
 
-    Beside each zip file stands its first half, FILE.cut.
+    Beside each zip file stand its first half, FILE.cut, and one with a file too many, FILE.tampered.
     """
     latest: dict[Path, list[str]] = {}
     for module in modules:
@@ -140,6 +144,7 @@ def write_tree(root: Path, modules: Iterable[Module]) -> None:
         (folder / f"{stem}.info").write_text(_info(module.version))
         (folder / f"{stem}.mod").write_bytes(module.gomod)
         (folder / f"{stem}.zip").write_bytes(archive := module.zip())
+        (folder / f"{stem}.zip.tampered").write_bytes(module.zip(tampered=True))
         (folder / f"{stem}.zip.cut").write_bytes(archive[: len(archive) // 2])
         latest.setdefault(folder, []).append(module.version)
     for folder, versions in latest.items():

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from paths.made import Log, Net
 from report.made_reports import ALL, BASE, capture, failed, finding, healthy, packets_alone, poisoned, report, small
 from trace_go.model import evidence
+from trace_go.model.finding import Excused, Remedy
 from trace_go.model.flow import Outcome
 from trace_go.model.report import Report
 from trace_go.report.terminal import MAX_FAILURES, MAX_GROUPS, TerminalReporter
@@ -205,3 +206,28 @@ def test_a_file_without_packets_and_one_with_a_problem() -> None:
 def test_suppressed_findings_are_counted() -> None:
     assert "2 findings not shown" in render(failed())
     assert "not shown" not in render(structs.replace(failed(), suppressed=0)).partition("Input")[2]
+
+
+def test_suppressed_findings_are_listed_with_their_reason() -> None:
+    excused = Excused(finding=finding(title="a\x1b[2J"), reason="known\x1b[31m outage")
+    text = render(structs.replace(failed(), suppressed=3, excused=(excused,)))
+    assert "Suppressed by trace-go.toml: 1" in text
+    assert "outage" in text
+    assert "\x1b" not in text
+    assert "2 findings not shown (--select, --ignore)" in text
+
+
+def test_evidence_that_shows_the_same_is_one_line() -> None:
+    packets = (evidence.packet(3, "RST"), evidence.packet(7, "RST"))
+    pieces = (*packets, evidence.log(2, "refused"), evidence.log(9, "refused"))
+    text = render(structs.replace(failed(), findings=(finding(evidence=pieces),)))
+    assert "packets 3, 7: RST" in text
+    assert "log lines 2, 9: refused" in text
+
+
+def test_a_fix_is_told_once() -> None:
+    remedy = Remedy(text="Do it.", command="do it")
+    twice = (finding(remedy=remedy), finding(remedy=Remedy(text="Also that.", command="do it"), subject="other"))
+    report = failed()
+    verdict = structs.replace(report.verdict, fix=())
+    assert render(structs.replace(report, findings=twice, verdict=verdict)).count("$ do it") == 1

@@ -6,6 +6,7 @@ metadata and `find(case)` its logic. Nothing else registers it.
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec import Struct
@@ -27,6 +28,12 @@ class Check(Struct, frozen=True, kw_only=True):
     page: str
     meta: Meta
     find: Callable[[Case], Iterator[Finding]]
+
+    @property
+    def sections(self) -> dict[str, str]:
+        """The page's texts by heading, each as one paragraph."""
+        parts = re.split(rf"^({'|'.join(SECTIONS)})$", self.page, flags=re.MULTILINE)[1:]
+        return {head: " ".join(body.split()) for head, body in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def discover() -> tuple[Check, ...]:

@@ -15,6 +15,7 @@ def main(arguments: argparse.Namespace) -> int:
             "severity": check.meta.severity.value,
             "audience": check.meta.audience.value,
             "title": check.title,
+            "page": check.sections,
         }
         for check in discover()
     ]

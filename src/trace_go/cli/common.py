@@ -51,7 +51,9 @@ def options(
         for name in (*arguments.select, *arguments.ignore):
             if name not in known:
                 raise ConfigError(f"no check is called {name!r}; `trace-go checks` lists them")
-    site = site or config(config_file(arguments.config))
+    if site is None:  # a bundle's may be of another version
+        site = config(config_file(arguments.config))
+        _expect_known(site)
     kept = trust if arguments.trust == "system" else None
     return Options(
         store=kept_store(kept, "system") if kept else choose(arguments.trust, environment),
@@ -61,6 +63,15 @@ def options(
         ignore=tuple(arguments.ignore),
         probe_environment=environment if probe else None,
     )
+
+
+def _expect_known(site: Config) -> None:
+    """Raises ConfigError when [[suppress]] names a check that does not exist: nothing would be suppressed."""
+    if site.suppress:
+        known = {check.id for check in discover()}
+        for rule in site.suppress:
+            if rule.check != "*" and rule.check not in known:
+                raise ConfigError(f"suppress: no check is called {rule.check!r}; `trace-go checks` lists them")
 
 
 def config_file(path: str | None) -> Path | None:

@@ -52,9 +52,13 @@ class Suppression(Struct, frozen=True, kw_only=True):
     """key of a finding, `*` for anything"""
     reason: str
 
+    @property
+    def check(self) -> str:
+        return self.finding.partition(":")[0]
+
     def covers(self, key: str) -> bool:
-        check, colon, subject = self.finding.partition(":")
-        pattern = re.escape(f"{check}:{subject if colon else '*'}").replace(r"\*", ".*")
+        _, colon, subject = self.finding.partition(":")
+        pattern = re.escape(f"{self.check}:{subject if colon else '*'}").replace(r"\*", ".*")
         return re.fullmatch(pattern, key, re.DOTALL) is not None
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
-from trace_go.model.finding import Severity, VerdictStatus
+from trace_go.model.finding import Remedy, Severity, VerdictStatus
 from trace_go.model.ledger import Artifact, HandledBy, Hop, Request, Role
 from trace_go.model.report import Case, Report
 from trace_go.report.escape import clean, fitting, prose
@@ -56,7 +56,8 @@ class TerminalReporter(Struct, frozen=True, kw_only=True):
         page, case = _Page(console), report.case
         _verdict(page, report)
         _paths(page, case.requests)
-        _findings(page, report)
+        _findings(page, report, verbose=self.verbose)
+        _excused(page, report)
         _ledger(page, case, verbose=self.verbose)
         _unseen(page, case)
         _input(page, report)
@@ -204,7 +205,8 @@ def _seconds(value: float) -> str:
 # -- findings ----------------------------------------------------------------------------------------------------------
 
 
-def _findings(page: _Page, report: Report) -> None:
+def _findings(page: _Page, report: Report, *, verbose: bool) -> None:
+    shown: list[Remedy] = []
     if report.findings:
         page.head("Findings")
     for number, item in enumerate(report.findings):
@@ -212,14 +214,34 @@ def _findings(page: _Page, report: Report) -> None:
             page.lines.append(Text())
         page.add((f"  {item.severity.value} ", _SEVERITY[item.severity]), text=prose(item.title), style="bold")
         page.add(("    ", ""), text=prose(item.detail, 900))
-        for piece in item.evidence:
-            page.add((f"    {source(piece, report.case)} ", "dim"), text=prose(piece.text, 240), style="dim")
-        if item.remedy not in report.verdict.fix:
+        for lead, text in _proof(item.evidence, report.case):
+            page.add((f"    {lead} ", "dim"), text=text, style="dim")
+        told = {remedy.command or remedy.text for remedy in (*report.verdict.fix, *shown)}
+        if (item.remedy.command or item.remedy.text) not in told:
             page.add(("    Fix: ", "bold"), text=prose(item.remedy.text))
             if item.remedy.command:
                 page.command("         $ ", item.remedy.command)
-        told = f"confidence {item.confidence.value}; trace-go explain {clean(item.id, 80)}"
-        page.add(("    ", ""), text=told, style="dim")
+        shown.append(item.remedy)
+        last = f"confidence {item.confidence.value}; trace-go explain {clean(item.id, 80)}"
+        page.add(("    ", ""), text=f"{last}; key {clean(item.key, 200)}" if verbose else last, style="dim")
+
+
+def _proof(pieces: Sequence[Evidence], case: Case) -> list[tuple[str, str]]:
+    """(where it is found, what it shows); packets and log lines that show the same on one line."""
+    alike: dict[tuple[object, ...], list[Evidence]] = defaultdict(list)
+    for piece in pieces:
+        alike[piece.kind, piece.file, piece.text].append(piece)
+    return [(_sources(same, case), prose(same[0].text, 240)) for same in alike.values()]
+
+
+def _sources(pieces: Sequence[Evidence], case: Case) -> str:
+    """`packets 24, 36, 47:` of pieces that agree but for their place."""
+    first = source(pieces[0], case)
+    numbers = [str(number) for piece in pieces if (number := piece.packet or piece.line)]
+    if len(numbers) < 2:
+        return first
+    kind, _, rest = first.partition(f" {numbers[0]}")
+    return f"{kind}s {', '.join(numbers)}{rest}"
 
 
 def source(piece: Evidence, case: Case) -> str:
@@ -230,6 +252,16 @@ def source(piece: Evidence, case: Case) -> str:
     if piece.kind is EvidenceKind.LOG and piece.line is not None:
         return f"log line {piece.line}:"
     return f"{piece.kind.value}:"
+
+
+def _excused(page: _Page, report: Report) -> None:
+    if report.excused:
+        page.head(f"Suppressed by trace-go.toml: {len(report.excused)}")
+    for item in report.excused:
+        page.add(
+            (f"  {item.finding.severity.value} ", _SEVERITY[item.finding.severity]), text=prose(item.finding.title)
+        )
+        page.add(("    ", ""), text=f"{clean(item.finding.key, 120)}: {prose(item.reason)}", style="dim")
 
 
 # -- ledger ------------------------------------------------------------------------------------------------------------
@@ -354,7 +386,8 @@ def _input(page: _Page, report: Report) -> None:
             page.add(("    ", ""), text=clean(item.problem))
     if report.case.flows:
         page.add(("  ", ""), text=f"{len(report.case.flows):,} flows, {len(report.case.lookups):,} DNS lookups")
-    if report.suppressed:
-        page.add(("  ", ""), text=f"{report.suppressed} findings not shown (--select, --ignore)")
+    if unselected := report.suppressed - len(report.excused):
+        noun = "finding" if unselected == 1 else "findings"
+        page.add(("  ", ""), text=f"{unselected} {noun} not shown (--select, --ignore)")
     for note in report.case.account.notes:
         page.add(("  ", ""), text=clean(note))

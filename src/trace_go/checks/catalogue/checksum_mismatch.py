@@ -23,15 +23,19 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.command import shell
-from trace_go.checks.framework import Meta, finding, said
+from trace_go.checks.command import shell, target
+from trace_go.checks.framework import Meta, finding, said, some
 from trace_go.model import evidence
 from trace_go.model.evidence import Confidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.go import GoError
+from trace_go.model.ledger import Artifact, Request, Role
 from trace_go.model.report import Case
 
 META = Meta(group="go", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=60)
+
+
+_CONTENT = (Artifact.MOD, Artifact.ZIP)
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -41,19 +45,27 @@ def find(case: Case) -> Iterator[Finding]:
             errors.setdefault(f"{error.module}@{error.version}" if error.module and error.version else "", error)
     for name, error in errors.items():
         against = "the checksum database" if error.kind == "sumdb-mismatch" else "go.sum"
+        requests = [item for item in case.requests if name and f"{item.module}@{item.version}" == name]
+        parties = {_deliverer(item) for item in requests if item.status == 200 and item.artifact in _CONTENT}
         yield finding(
             case,
             "checksum-mismatch",
             META,
             title=f"{name or 'A module'} does not match {against}",
-            detail=f"go refused what it downloaded; {said(error.text)}",
+            detail=f"go refused what {f'{some(parties)} delivered' if parties else 'it downloaded'}; {said(error.text)}",
             remedy=Remedy(
                 text="Fetch the module from its origin and compare the hashes; do not switch the check off.",
                 command=shell("(cd $(mktemp -d) && GOMODCACHE=$PWD GOPROXY=direct go mod download -json {})", name),
             ),
             subject=name or "a module",
-            requests=[item for item in case.requests if name and f"{item.module}@{item.version}" == name],
+            requests=requests,
             evidence=[evidence.log(error.line, error.text)],
             severity=Severity.ERROR,
             confidence=Confidence.CERTAIN,
         )
+
+
+def _deliverer(request: Request) -> str:
+    """Who answered: an interceptor in front of the host, or the host."""
+    machine = next((hop.label for hop in request.hops if hop.role is Role.INTERCEPTOR), "")
+    return f"{machine}, in the place of {target(request)}," if machine else target(request)
