@@ -52,7 +52,7 @@ def find(case: Case) -> Iterator[Finding]:
             "checksum-mismatch",
             META,
             title=f"{name or 'A module'} does not match {against}",
-            detail=f"go refused what {f'{some(parties)} delivered' if parties else 'it downloaded'}; {said(error.text)}",
+            detail=f"go refused what {f'{some(parties)} delivered' if parties else 'it got'}; {said(error.text)}",
             remedy=Remedy(
                 text="Fetch the module from its origin and compare the hashes; do not switch the check off.",
                 command=shell("(cd $(mktemp -d) && GOMODCACHE=$PWD GOPROXY=direct go mod download -json {})", name),
