@@ -27,7 +27,7 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.command import target, unset
+from trace_go.checks.command import setting, target, unset
 from trace_go.checks.framework import Meta, finding, said, some
 from trace_go.checks.privacy import TOOLCHAIN
 from trace_go.gocmd.layers import in_effect
