@@ -1,6 +1,10 @@
 """not-in-checksum-database: the download worked, the lookup did not."""
 
+from msgspec.structs import replace
+
+from checks.cases import case
 from checks.conftest import Run, kinds
+from trace_go.checks.privacy import database
 
 
 def test_fires(fires: Run) -> None:
@@ -32,3 +36,9 @@ def test_a_mirror_without_database(regression: Run) -> None:
 def test_packets_alone_hide_it(fires: Run) -> None:
     assert fires.packets.findings == []
     assert "Requests" in fires.hidden
+
+
+def test_urls_that_are_none() -> None:
+    for url in ("http://[{}/sumdb/x", "https://a:99999/sumdb/", ""):
+        request = replace(case("https://proxy.golang.org/x/@v/list").requests[0], url=url)
+        assert database(request) in ("x", "proxy.golang.org")

@@ -63,7 +63,7 @@ def find(case: Case) -> Iterator[Finding]:
                 detail=f"{count(len(requests), 'request')} went to {some(map(target, requests))} instead, against "
                 f"GOPROXY={goproxy.value}.",
                 remedy=_REMEDY,
-                subject=target(requests[0]),
+                subject=min(map(target, requests)),
                 requests=requests,
                 evidence=[evidence.env(goproxy.text)],
             )

@@ -71,7 +71,7 @@ def find(case: Case) -> Iterator[Finding]:
                 text="Install this Go from a source that you trust, and keep go from switching.",
                 command=setting(case, "GOTOOLCHAIN", "local"),
             ),
-            subject=target(odd[0]),
+            subject=min(map(target, odd)),
             requests=odd,
             severity=Severity.WARNING,
         )
