@@ -44,6 +44,11 @@ STATUSES = (None, 200, 302, 403, 404, 407, 410, 429, 500)
 text = st.sampled_from(WORDS) | st.text(max_size=20)
 name = st.none() | st.sampled_from(NAMES)
 url = st.builds(str.format, st.sampled_from(URLS), text)
+go_settings = st.dictionaries(
+    st.sampled_from(["GOPROXY", "GOSUMDB", "GOPRIVATE", "GONOPROXY", "GONOSUMDB", "GOINSECURE", "GIT_SSL_NO_VERIFY"]),
+    st.sampled_from(["off", "*", "direct", "example.com", "https://proxy.golang.org,direct"]) | text,
+    max_size=4,
+)
 BY_FIELD = {
     "Failure.kind": st.sampled_from(FAILURES),
     "GoError.kind": st.sampled_from(KINDS),
@@ -59,7 +64,11 @@ BY_FIELD = {
     "Request.url": st.none() | url,
     "Request.redirects": st.lists(url, max_size=2).map(tuple),
     "Request.status": st.sampled_from(STATUSES),
-    "GoAccount.process_env": st.dictionaries(text, url, max_size=3),
+    "GoAccount.process_env": st.dictionaries(text, url, max_size=3) | go_settings,
+    "GoAccount.go_env": go_settings,
+    "SettingsFile.role": st.sampled_from(["user", "unused", "toolchain"]),
+    "SettingsFile.values": go_settings,
+    "Policy.minimum_tls": st.sampled_from([None, "1.2", "1.3"]),
     "GoAccount.exit_code": st.sampled_from([None, 0, 1]),
     "Tunnel.authority": st.builds("{}:{}".format, text, text),
 }
