@@ -39,13 +39,14 @@ class Refused(Struct, frozen=True, kw_only=True):
 def refused(case: Case) -> Iterator[Refused]:
     """Every host whose certificate go refused, less interceptors: interceptor-in-path tells more of them."""
     judged: dict[str, list[Judgement]] = defaultdict(list)
-    for judgement in case.judgements:
+    for judgement in sorted(case.judgements, key=lambda it: (it.at_ns, it.fault or "", it.detail)):
         judged[judgement.name].append(judgement)
     for host, requests in failed(case, *CERTIFICATE_KINDS).items():
         rest = tuple(item for item in requests if not any(hop.role is Role.INTERCEPTOR for hop in item.hops))
         if not rest:
             continue
-        first, known = rest[0], judged[target(rest[0])]
+        first = min(rest, key=lambda it: (it.start_ns, it.failure.kind if it.failure else "", it.artifact))
+        known = judged[target(first)]
         found = next((item for item in known if _explains(item, first)), None)
         kind = first.failure.kind if first.failure else ""
         yield Refused(
