@@ -28,12 +28,15 @@ from trace_go.model.report import CaptureFile, Case, Keying, Report, unreadable
 from trace_go.paths.ledger import build
 from trace_go.paths.sightings import probed, seen
 from trace_go.paths.targets import probe_targets
+from trace_go.paths.vantage import crossings, with_crossings
 from trace_go.paths.visibility import seeing
 from trace_go.trust.judging import judge_all
 from trace_go.trust.store import TrustStore
 
 Progress = Callable[[str, int, int | None], None]
 """(file, bytes read, bytes in all or None)"""
+
+Owners = Mapping[tuple[str, int, str, int], str]
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -43,8 +46,10 @@ class Source(Struct, frozen=True, kw_only=True):
     """how the captures are called in the report; default their paths"""
     key_logs: tuple[str, ...] = ()
     """paths of NSS key logs"""
+    beyond: tuple[str, ...] = ()
+    """captures of the same run made beyond a gateway"""
     account: GoAccount = field(default_factory=GoAccount)
-    owners: Mapping[tuple[str, int, str, int], str] = field(default_factory=dict)
+    owners: Owners = field(default_factory=dict)
     """(local ip, port, remote ip, port) → `go (1234)`"""
     probes: tuple[ProbeResult, ...] = ()
     """kept in a bundle; analyse does not probe again"""
@@ -65,6 +70,7 @@ class Observed(Struct, frozen=True, kw_only=True):
     files: tuple[CaptureFile, ...]
     traffic: Traffic
     keys: Keying | None = None
+    beyond: Traffic = Traffic(flows=(), lookups=())
 
 
 def analyse(source: Source, options: Options, progress: Progress | None = None) -> Report:
@@ -78,24 +84,33 @@ def observe(source: Source, progress: Progress | None = None) -> Observed:
     Raises CaptureError for a key log that cannot be read.
     """
     keys = KeyRing(source.key_logs)
+    names = [*source.names, *source.captures[len(source.names) :], *source.beyond]
+    files, near = _read(source.captures, names, 0, source.owners, keys, progress)
+    more, far = _read(source.beyond, names, len(files), {}, keys, progress)
+    return Observed(files=(*files, *more), traffic=near, beyond=far, keys=keys.describe())
+
+
+def _read(
+    paths: Sequence[str], names: Sequence[str], first: int, owners: Owners, keys: KeyRing, progress: Progress | None
+) -> tuple[list[CaptureFile], Traffic]:
+    """names: of all files; first: number of the first of these."""
     files: list[CaptureFile] = []
     flows: list[Flow] = []
     lookups: list[Lookup] = []
-    for number, path in enumerate(source.captures):
-        name = source.names[number] if number < len(source.names) else path
-        file, engine = _read(path, name, Engine(name_client, file=number, first_id=len(flows)), keys, progress)
+    for number, path in enumerate(paths, first):
+        engine = Engine(name_client, file=number, first_id=len(flows))
+        file = _read_file(path, names[number], engine, keys, progress)
         if keys.late:  # some packets were read before their keys
-            file, engine = _read(path, name, Engine(name_client, file=number, first_id=len(flows)), keys, progress)
+            engine = Engine(name_client, file=number, first_id=len(flows))
+            file = _read_file(path, names[number], engine, keys, progress)
         files.append(file)
-        traffic = engine.finish(source.owners)
+        traffic = engine.finish(owners)
         flows += traffic.flows
         lookups += traffic.lookups
-    return Observed(
-        files=tuple(files), traffic=Traffic(flows=tuple(flows), lookups=tuple(lookups)), keys=keys.describe()
-    )
+    return files, Traffic(flows=tuple(flows), lookups=tuple(lookups))
 
 
-def _read(path: str, name: str, engine: Engine, keys: KeyRing, progress: Progress | None) -> tuple[CaptureFile, Engine]:
+def _read_file(path: str, name: str, engine: Engine, keys: KeyRing, progress: Progress | None) -> CaptureFile:
     try:
         with open_capture(path, file=engine.file) as reader:
             keys.begin(again=reader.bytes_total is not None)
@@ -105,9 +120,9 @@ def _read(path: str, name: str, engine: Engine, keys: KeyRing, progress: Progres
                 if progress:
                     progress(name, reader.bytes_read, reader.bytes_total)
             keys.with_those_of(reader)
-            return replace(reader.describe(), name=name), engine
+            return replace(reader.describe(), name=name)
     except CaptureError as error:
-        return unreadable(name, str(error)), engine
+        return unreadable(name, str(error))
 
 
 def probe(source: Source, observed: Observed, options: Options) -> tuple[ProbeResult, ...]:
@@ -128,6 +143,8 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
     judgements = (
         judge_all(sightings, options.store, options.config.interception_cas, options.public_store) if sightings else ()
     )
+    found = crossings(traffic, observed.beyond, hosts) if source.beyond else ()
+    judgements = with_crossings(judgements, found, traffic)
     requests = build(traffic, account, plan, hosts, judgements)
     case = Case(
         files=observed.files,
@@ -136,19 +153,27 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
         judgements=judgements,
         account=account,
         requests=requests,
-        seeing=seeing(observed.files, traffic, account, requests, judgements, observed.keys),
+        seeing=seeing(
+            observed.files[: len(source.captures)] or observed.files,
+            traffic,
+            account,
+            requests,
+            judgements,
+            observed.keys,
+        ),
         keys=observed.keys,
+        crossings=found,
         known=hosts.covering(hop.host for request in requests for hop in request.hops if hop.host),
         policy=options.config.policy,
     )
-    found = run_checks(case)
-    wanted = [item for item in found if selected(item.id, options)]
+    findings = run_checks(case)
+    wanted = [item for item in findings if selected(item.id, options)]
     shown, excused = excuse(wanted, options.config.suppress)
     return Report(
         tool_version=__version__,
         case=case,
         findings=shown,
-        suppressed=len(found) - len(shown),
+        suppressed=len(findings) - len(shown),
         verdict=verdict(case, shown),
         excused=excused,
     )

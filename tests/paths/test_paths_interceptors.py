@@ -2,7 +2,7 @@
 
 from msgspec import structs
 
-from paths.made import Net
+from paths.made import Net, certificate
 from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Outcome
 from trace_go.paths.failures import of_flow
@@ -12,7 +12,7 @@ REFUSED = Outcome.REJECTED_CERTIFICATE
 
 def test_by_the_same_proxy() -> None:
     net = Net()
-    net.intercept(net.through_proxy("goproxy.cn", outcome=REFUSED), "goproxy.cn")
+    net.intercept(net.through_proxy("goproxy.cn", outcome=REFUSED, chain=(certificate(),)), "goproxy.cn")
     hidden = net.through_proxy("proxy.golang.org", outcome=REFUSED)
     found = net.index().judgement(hidden, "proxy.golang.org")
     assert found

@@ -45,7 +45,7 @@ def refused(case: Case) -> Iterator[Refused]:
         rest = tuple(item for item in requests if not any(hop.role is Role.INTERCEPTOR for hop in item.hops))
         if not rest:
             continue
-        first = min(rest, key=lambda it: (it.start_ns, it.failure.kind if it.failure else "", it.artifact))
+        first = min(rest, key=_telling)
         known = judged[target(first)]
         found = next((item for item in known if _explains(item, first)), None)
         kind = first.failure.kind if first.failure else ""
@@ -56,6 +56,12 @@ def refused(case: Case) -> Iterator[Refused]:
             judgement=found or next((item for item in known if item.trusted and kind in _NOT_TOLD), None),
             why=sentence(found.detail) if found else reason(first),
         )
+
+
+def _telling(request: Request) -> tuple[bool, str, str]:
+    """Sorts what tells its reason first, whatever the order of the requests."""
+    kind = request.failure.kind if request.failure else ""
+    return kind in _NOT_TOLD, kind, request.artifact
 
 
 def _explains(judgement: Judgement, request: Request) -> bool:

@@ -182,6 +182,7 @@ def _read(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="open TLS with this key log (SSLKEYLOGFILE; repeatable)",
     )
+    parser.add_argument("--beyond", metavar="FILE", help="capture of the same run made beyond a gateway: who ends TLS?")
     _analysis(parser)
     _fail_on(parser, "error", "exit 1 when there is such a finding (default: error)")
 

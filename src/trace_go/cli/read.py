@@ -7,6 +7,8 @@ import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from trace_go.cli import common
 from trace_go.model.errors import ConfigError
 from trace_go.pipeline import Options, Source, analyse
@@ -21,6 +23,8 @@ def main(arguments: argparse.Namespace) -> int:
             Source(captures=tuple(arguments.files), key_logs=tuple(arguments.keylog)),
             common.options(arguments, os.environ, probe=False),
         )
+        if arguments.beyond:
+            source = replace(source, beyond=(arguments.beyond,))
         with common.progress_bar() as progress:
             report = analyse(source, options, progress)
     common.tell_of_keys(report)

@@ -3,6 +3,7 @@
 from msgspec import Struct, field
 
 from trace_go.model.chain import Judgement
+from trace_go.model.crossing import Crossing
 from trace_go.model.dns import Lookup
 from trace_go.model.evidence import Visibility
 from trace_go.model.finding import Excused, Finding, Verdict
@@ -79,6 +80,8 @@ class Case(Struct, frozen=True, kw_only=True, gc=False):
     policy: Policy = Policy()
     keys: Keying | None = None
     """None: no keys were given"""
+    crossings: tuple[Crossing, ...] = ()
+    """what a second capture, beyond the gateway, tells of each connection"""
 
 
 class Report(Struct, frozen=True, kw_only=True, gc=False):

@@ -152,6 +152,9 @@ def sharpened(found: Failure, flow: Flow | None) -> Failure:
 
 def _certificate(judgement: Judgement | None) -> Failure:
     if judgement and judgement.visibility is Visibility.INFERRED:
+        if not judgement.chain:
+            text = "the client refused the certificate of a machine that ends TLS before the second vantage"
+            return failure("certificate-rejected", text)
         who = f"{judgement.interceptor}, which answered in place of others on this way"
         return failure("certificate-rejected", f"the client refused the certificate: that of {who}, as inferred")
     if judgement and judgement.fault and not judgement.trusted:

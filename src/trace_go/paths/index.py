@@ -49,10 +49,14 @@ class Index:
                 self.by_name[name].append(flow)
         self._seen: dict[_ChainKey, list[Judgement]] = defaultdict(list)
         self._probed: dict[str, Judgement] = {}
+        self._inferred: dict[int, Judgement] = {}
+        """flow → who answered it, where a second vantage tells"""
         self._interceptors: list[Judgement] = []
         """those that go did not trust, seen on the wire"""
         for judgement in judgements:
-            if judgement.visibility is Visibility.PROBED:
+            if judgement.visibility is Visibility.INFERRED and judgement.flow is not None:
+                self._inferred[judgement.flow] = judgement
+            elif judgement.visibility is Visibility.PROBED:
                 self._probed.setdefault(judgement.name, judgement)
             else:
                 self._seen[_chain_key(judgement.name, judgement.chain)].append(judgement)
@@ -88,6 +92,8 @@ class Index:
             found = self._seen.get(_chain_key(own, flow.tls.chain), []) if flow.name in (None, name) else []
             at_ns = flow.tls.server_ns or flow.start_ns
             return next((item for item in reversed(found) if item.at_ns <= at_ns), next(iter(found), None))
+        if flow and flow.id in self._inferred:
+            return self._inferred[flow.id]
         return self._probed.get(name) or (self._elsewhere(flow, name) if flow else None)
 
     def _elsewhere(self, flow: Flow, name: str) -> Judgement | None:

@@ -351,7 +351,8 @@ class _Builder:
             if judgement and judgement.interceptor:
                 text = f"certificate issued by {judgement.interceptor}"
                 if judgement.visibility is Visibility.INFERRED:
-                    proof.append(evidence.inference(f"{judgement.interceptor} answered in place of others on this way"))
+                    where = "in place of others on this way" if judgement.chain else "in its place"
+                    proof.append(evidence.inference(f"{judgement.interceptor} answered {where}"))
                 elif judgement.visibility is Visibility.PROBED:
                     proof.append(evidence.probe(text))
                 else:

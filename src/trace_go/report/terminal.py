@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
+from trace_go.model.crossing import Crossing, Relation
+from trace_go.model.evidence import Evidence, EvidenceKind, Visibility, packet
 from trace_go.model.finding import Remedy, Severity, VerdictStatus
 from trace_go.model.ledger import Artifact, HandledBy, Hop, Request, Role
 from trace_go.model.report import Case, Report
@@ -56,6 +57,7 @@ class TerminalReporter(Struct, frozen=True, kw_only=True):
         page, case = _Page(console), report.case
         _verdict(page, report)
         _paths(page, case.requests)
+        _beyond(page, case)
         _findings(page, report, verbose=self.verbose)
         _excused(page, report)
         _ledger(page, case, verbose=self.verbose)
@@ -203,6 +205,35 @@ def _seconds(value: float) -> str:
 
 
 # -- findings ----------------------------------------------------------------------------------------------------------
+
+
+def _beyond(page: _Page, case: Case) -> None:
+    """What a second vantage tells, a line for each host and relation."""
+    groups: dict[tuple[str, Relation], list[Crossing]] = defaultdict(list)
+    for item in case.crossings:
+        groups[item.name, item.relation].append(item)
+    if groups:
+        page.head("Beyond the gateway")
+    for (name, relation), items in sorted(groups.items()):
+        first = next((item for item in items if item.beyond_packet), items[0])
+        proof = _RELATIONS[relation]
+        if first.beyond_packet:
+            both = packet(first.packet, "", first.file), packet(first.beyond_packet, "", first.beyond_file)
+            proof += f" ({', '.join(source(piece, case).rstrip(':') for piece in both)})"
+        number = f"{len(items)} connection{'s' * (len(items) > 1)}"
+        page.add((f"  {relation.value} ", _RELATION_STYLE[relation]), text=f"{clean(name, 120)}, {number}: {proof}")
+    clock = next((item.clock_s for item in case.crossings if item.clock_s is not None), None)
+    if clock is not None:
+        ahead = "ahead" if clock >= 0 else "behind"
+        page.add(("  ", ""), text=f"the second clock, way included, is {_seconds(abs(clock))} {ahead}", style="dim")
+
+
+_RELATIONS = {
+    Relation.RELAYED: "the same ClientHello arrives, so nobody between broke TLS open",
+    Relation.TERMINATED: "it is answered before, and another ClientHello for the name arrives",
+    Relation.ABSENT: "what became of it is not observable there",
+}
+_RELATION_STYLE = {Relation.RELAYED: "green", Relation.TERMINATED: "bold red", Relation.ABSENT: "dim"}
 
 
 def _findings(page: _Page, report: Report, *, verbose: bool) -> None:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from trace_go.model import chain, dns, evidence, finding, flow, http, ledger, report, tls
+from trace_go.model import chain, crossing, dns, evidence, finding, flow, http, ledger, report, tls
 from trace_go.model.go import GoAccount
 from trace_go.paths.graph import hop_graph
 
@@ -300,6 +300,33 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Crossing(msgspec.Struct, frozen=True, kw_only=True):
+    flow: int
+    name: str
+    relation: str
+    file: int
+    packet: int
+    beyond_file: int | None
+    beyond_packet: int | None
+    server: str | None
+    clock_s: float | None
+
+
+def _crossing(x: crossing.Crossing) -> Crossing:
+    seen = bool(x.beyond_packet)
+    return Crossing(
+        flow=x.flow,
+        name=x.name,
+        relation=x.relation,
+        file=x.file,
+        packet=x.packet,
+        beyond_file=x.beyond_file if seen else None,
+        beyond_packet=x.beyond_packet if seen else None,
+        server=x.server or None,
+        clock_s=x.clock_s,
+    )
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     schema: str
     tool: Tool
@@ -310,6 +337,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     chains: list[Chain]
     requests: list[Request]
     hop_graph: list[Edge]
+    crossings: list[Crossing]
     findings: list[Finding]
     suppressed: int
     suppressions: list[Suppression]
@@ -338,6 +366,7 @@ def of_report(item: report.Report) -> Report:
             Edge(source=source, target=target, requests=way["requests"], broken=way["broken"])
             for source, target, way in hop_graph(case.requests).edges(data=True)
         ],
+        crossings=[_crossing(x) for x in case.crossings],
         findings=[_finding(x) for x in item.findings],
         suppressed=item.suppressed,
         suppressions=[

@@ -16,7 +16,8 @@ How we know
     certain, one makes it likely; a shared key alone has medium confidence. TLS 1.3 encrypts the chain: it then comes
     from a probe of the same host through the same proxy. Where an interceptor that go does not trust was seen on one
     connection, others for the same name or by the same forward proxy whose certificate go refused are put down to it,
-    and marked as inferred.
+    and marked as inferred. A second capture from beyond the gateway (`read --beyond`) proves it without certificates:
+    a relay passes the ClientHello on with its random, who breaks TLS open sends another.
 
 False positives
     A private mirror with a private authority is no interceptor: none of the signs applies to it, unless that authority
@@ -39,7 +40,9 @@ from msgspec.structs import replace
 from trace_go.checks.command import handshake, target
 from trace_go.checks.framework import Meta, count, finding, some
 from trace_go.checks.proof import of_chain
+from trace_go.model import evidence
 from trace_go.model.chain import Judgement
+from trace_go.model.crossing import Relation
 from trace_go.model.evidence import Confidence, Evidence, Visibility
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Hop, Request, Role
@@ -65,10 +68,11 @@ def find(case: Case) -> Iterator[Finding]:
         trusted = all(judgement.trusted for judgement in judgements)
         confidence = max((judgement.interceptor_confidence or Confidence.HIGH for judgement in judgements), key=_surety)
         many = count(len(requests), "request")
+        judge = "The trust store" if any(judgement.chain for judgement in judgements) else "The client"
         effect = (
-            f"The trust store accepts them: downloads work, and it can read and change them. {many} went through it."
+            f"{judge} accepts what it shows: downloads work, and it can read and change them. {many} went through it."
             if trusted
-            else f"The trust store does not accept them, so go refuses the connection. {many} ended there."
+            else f"{judge} does not accept what it shows, so go refuses the connection. {many} ended there."
         )
         further = sorted({target(item) for item in inferred} - {judgement.name for judgement in judgements})
         unsure = confidence is Confidence.MEDIUM
@@ -81,7 +85,7 @@ def find(case: Case) -> Iterator[Finding]:
             "interceptor-in-path",
             META,
             title=f"{name} {'seems to intercept' if unsure else 'intercepts'} TLS to {hosts}",
-            detail=f"{what} in place of {hosts}, with certificates issued by “{_issuer(judgements)}”. "
+            detail=f"{what} in place of {hosts}{_issued(judgements)}. "
             f"{f'That it does so for {some(further)} too is inferred. ' if further else ''}{effect}",
             remedy=Remedy(
                 text=_TRUSTED if trusted else _UNTRUSTED,
@@ -89,20 +93,36 @@ def find(case: Case) -> Iterator[Finding]:
             ),
             subject=name,
             requests=requests,
-            signs=_signs(judgements),
+            signs=_signs(case, judgements),
             severity=Severity.WARNING if trusted else Severity.ERROR,
             confidence=confidence,
         )
 
 
-def _signs(judgements: list[Judgement]) -> list[Evidence]:
+def _signs(case: Case, judgements: list[Judgement]) -> list[Evidence]:
     """One piece for each sign, at the first certificate that has it; the first tells whose certificate it is."""
     told: dict[str, Judgement] = {}
     for judgement in judgements:
         for text in judgement.interceptor_why:
             told.setdefault(text, judgement)
     pieces = [replace(of_chain(judgement), text=text) for text, judgement in told.items()]
-    return [of_chain(judgements[0]), *pieces[:MAX_SIGNS]]
+    shown = next((judgement for judgement in judgements if judgement.chain), None)
+    legs = _legs(case, {judgement.name for judgement in judgements})
+    first = [of_chain(shown or judgements[0])] if shown or not pieces else []
+    return [*first, *pieces[:MAX_SIGNS], *legs]
+
+
+def _legs(case: Case, names: set[str]) -> list[Evidence]:
+    """Both ClientHellos of a connection that ends between two vantages."""
+    ended = [item for item in case.crossings if item.relation is Relation.TERMINATED and item.name in names]
+    return [
+        evidence.packet(number, f"{text} for {item.name}", file)
+        for item in ended[:1]
+        for number, text, file in (
+            (item.packet, "the ClientHello", item.file),
+            (item.beyond_packet, "and beyond the gateway another", item.beyond_file),
+        )
+    ]
 
 
 def _surety(confidence: Confidence) -> int:
@@ -123,6 +143,7 @@ def _reached(request: Request, name: str) -> bool:
     return False
 
 
-def _issuer(judgements: list[Judgement]) -> str:
-    leaf = judgements[0].chain[0] if judgements[0].chain else None
-    return (leaf.issuer_cn or leaf.issuer) if leaf else "nobody"
+def _issued(judgements: list[Judgement]) -> str:
+    """By whom, as far as a certificate shows it."""
+    leaf = next((judgement.chain[0] for judgement in judgements if judgement.chain), None)
+    return f", with certificates issued by “{leaf.issuer_cn or leaf.issuer}”" if leaf else ""
