@@ -384,3 +384,25 @@ def test_a_suppressed_check_must_exist(tmp_path: Path, here: Run) -> None:
     done = here("read", "--config", site, HEALTHY)
     assert done.code == 2
     assert "suppress: no check is called 'nonsense'" in done.err
+
+
+def test_two_vantages(tmp_path: Path, here: Run) -> None:
+    """The same capture as both: everything is relayed, at once."""
+    far = tmp_path / "gateway.pcap"
+    shutil.copyfile(HEALTHY, far)
+    done = here("read", HEALTHY, "--beyond", far)
+    assert done.code == 0
+    assert "Beyond the gateway" in done.out
+    assert "relayed proxy.golang.org" in done.out
+    assert "terminated" not in done.out
+    found = json.loads(here("read", "--format", "json", HEALTHY, "--beyond", far).out)
+    assert {item["relation"] for item in found["crossings"]} == {"relayed"}
+    assert all(item["packet"] == item["beyond_packet"] and item["beyond_file"] == 1 for item in found["crossings"])
+    assert len(found["capture"]["files"]) == 2
+
+
+def test_a_second_vantage_that_cannot_be_read_is_told(tmp_path: Path, here: Run) -> None:
+    (tmp_path / "x").write_bytes(b"nothing")
+    done = here("read", HEALTHY, "--beyond", tmp_path / "x")
+    assert "not observable" in done.out
+    assert "not a pcap" in done.out
