@@ -24,13 +24,12 @@ from trace_go.paths.carrier import Carriers, Wanted, ends
 from trace_go.paths.failures import failure, of_flow, of_lookup, sharpened
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
 from trace_go.paths.index import Index, is_extra, of_go
-from trace_go.paths.rows import Row, Sources, evidence_of_exchange
+from trace_go.paths.rows import Row, Sent, Sources, evidence_of_exchange, place_of
 from trace_go.paths.urls import endpoint, host_of, split, without_userinfo
 from trace_go.wire.goproxy import maybe_module_url
 from trace_go.wire.secrets import mask_url
 
 _SUMDB = frozenset({Artifact.SUMDB_LATEST, Artifact.SUMDB_LOOKUP, Artifact.SUMDB_SUPPORTED, Artifact.SUMDB_TILE})
-_ASKS_WHO = 401
 _ORIGINS = frozenset({Artifact.GO_GET, Artifact.GIT})
 
 
@@ -76,9 +75,9 @@ class _Builder:
             self._add(row)
         logged = len(self._requests)
         log = self.account.log
-        self._clear_http(
+        self._in_packets(
             {mask_url(without_userinfo(item.url)) for item in log.fetches},
-            {_place(item.remote) for item in log.vcs if item.remote},
+            {place_of(item.remote) for item in log.vcs if item.remote} - self.sources.opened_repositories,
         )
         self._connections()
         self._unresolved()
@@ -90,20 +89,20 @@ class _Builder:
 
     # -- rows from packets ---------------------------------------------------------------------------------------------
 
-    def _clear_http(self, told: set[str], repositories: set[str]) -> None:
-        """Clear HTTP/1 requests on the wire that go's log does not hold. told, repositories: what it holds."""
-        for flow in self.clear:
-            last = {exchange.url: number for number, exchange in enumerate(flow.exchanges)}
-            for number, exchange in enumerate(flow.exchanges):
-                if mask_url(exchange.url) in told or self.sources.is_redirected(exchange.url, exchange.request_ns):
+    def _in_packets(self, told: set[str], repositories: set[str]) -> None:
+        """Clear and decrypted requests that go's log does not hold. told, repositories: what it holds."""
+        for url, groups in self.sources.sent.items():
+            for group in groups:
+                flow, exchange = group[-1].flow, group[-1].exchange
+                if url in told or self.sources.is_redirected(exchange.url, exchange.request_ns):
                     continue
-                if exchange.status == _ASKS_WHO and last[exchange.url] > number:
-                    continue  # asked again with credentials
                 parts = maybe_module_url(exchange.url, self.bases)
-                if not parts or (parts.artifact is Artifact.GIT and _place(parts.base) in repositories):
+                if parts is None and exchange.referer:  # the storage of a mirror whose redirect is not in the capture
+                    parts = maybe_module_url(exchange.referer, self.bases)
+                if not parts or (parts.artifact is Artifact.GIT and place_of(parts.base) in repositories):
                     continue
                 if of_go(flow) or self._mirror(host_of(exchange.url)):
-                    self._add(self.sources.of_clear(flow, exchange, parts))
+                    self._add(self.sources.of_packets(group, parts))
 
     def _is_gos(self, flow: Flow) -> bool:
         return of_go(flow) or any(self._mirror(host) for host in {host_of(item.url) for item in flow.exchanges})
@@ -232,17 +231,19 @@ class _Builder:
         if first.failure and first.failure is row.failure:
             row = replace(row, failure=sharpened(first.failure, first.flow))
             first = replace(first, failure=row.failure)
-        exchange = None
+        exchange, sent = None, row.sent
         if first.flow and row.flow is None:
-            exchange = next((item for item in first.flow.exchanges if item.url == row.url), None)
-        if exchange and not row.redirects:  # `-x` tells no redirect, and the HTTP/2 log none of HTTP/1
-            seen = self.sources.of_clear(first.flow, exchange, row.parts) if first.flow and row.parts else row
+            flow = first.flow
+            sent = sent or tuple(Sent(flow=flow, exchange=item) for item in flow.exchanges if item.url == row.url)[:1]
+            exchange = sent[-1].exchange if sent else None
+        if exchange and row.parts:  # `-x` tells no redirect, and the HTTP/2 log none of HTTP/1
+            seen = self.sources.of_packets(sent, row.parts)
             broken = row.failure
             if seen.failure and seen.failure.stage is Stage.CONTENT and (not broken or broken.stage is Stage.CONTENT):
                 broken = seen.failure  # the packets show the content that go only complains of
-            row = replace(
-                row, redirects=seen.redirects, followed=seen.followed, bytes_down=seen.bytes_down, failure=broken
-            )
+            row = replace(row, bytes_down=seen.bytes_down, failure=broken, start_ns=seen.start_ns)
+            if not row.redirects:
+                row = replace(row, redirects=seen.redirects, followed=seen.followed)
             first = replace(first, failure=None if row.followed else row.failure)
         legs = [first]
         for number, url in enumerate(row.followed, 1):
@@ -280,7 +281,7 @@ class _Builder:
             order=row.order,
             orders=row.orders,
             remote=row.remote if own else None,
-            flow=row.flow if own else None,
+            flow=(row.flow or (row.sent[-1].flow if row.sent else None)) if own else None,
         )
         carried = self.carriers.find(wanted, proxy)
         said = ends(found.text) if found and not row.answered else None
@@ -358,11 +359,6 @@ class _Builder:
                 else:
                     proof.append(evidence.packet(judgement.packet, text, judgement.file))
         return tuple(dict.fromkeys(proof))
-
-
-def _place(url: str) -> str:
-    """Host and path of a repository: git may be set to ask for it by another scheme."""
-    return f"{host_of(url)}{split(url).path}"
 
 
 def _repository(row: Row) -> str | None:

@@ -1,13 +1,14 @@
-"""What each source says of requests, before packets are joined: go's `-x` log, its HTTP/2 log, clear HTTP.
+"""What each source says of requests, before packets are joined: go's `-x` log, its HTTP/2 log, HTTP in the packets.
 
 An `-x` line covers what go sent for it: the repeat after a 4xx (GOAUTH, Go 1.24 and later) and the redirects are told
-only by the HTTP/2 log or by clear HTTP, and belong to its row.
+only by the HTTP/2 log or by clear or decrypted HTTP, and belong to its row. Where both tell, the packets are right.
 """
 
 import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,7 +26,7 @@ from trace_go.paths.urls import host_of, join, split, without_userinfo
 from trace_go.wire.goproxy import ModuleUrl, maybe_module_url
 from trace_go.wire.secrets import mask_text, mask_url
 
-_OK = 200
+_OK, _ASKS_WHO = 200, 401
 _FIXED = frozenset({Artifact.INFO, Artifact.MOD, Artifact.ZIP})
 """what go asks for once: it keeps the answer. A list without a fitting version is an answer and sends go on"""
 MAX_REDIRECTS = 10
@@ -53,6 +54,17 @@ _SEARCHED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.GO_GET, Artifact
 """go asks for these at several places and expects most not to have them"""
 
 
+class Sent(Struct, frozen=True, kw_only=True):
+    """One request seen in the packets."""
+
+    flow: Flow
+    exchange: Exchange
+
+    @property
+    def status(self) -> int | None:
+        return self.exchange.status
+
+
 class Row(Struct, frozen=True, kw_only=True):
     url: str
     artifact: Artifact
@@ -71,6 +83,8 @@ class Row(Struct, frozen=True, kw_only=True):
     attempt: Attempt | None = None
     flow: Flow | None = None
     """the flow, where the source of the row is one"""
+    sent: tuple[Sent, ...] = ()
+    """the sendings of it that the packets show"""
     remote: str | None = None
     answered: bool = False
     unfinished: bool = False
@@ -95,10 +109,12 @@ class Answer(Struct, frozen=True, kw_only=True):
     status: int | None
     location: str | None
     web_page: bool | None = None
+    body_bytes: int = -1
 
     @classmethod
     def of(cls, sent: Http2Exchange | Exchange) -> "Answer":
-        return cls(url=sent.url, status=sent.status, location=sent.location, web_page=sent.web_page)
+        size = sent.body_bytes if isinstance(sent, Exchange) else -1
+        return cls(url=sent.url, status=sent.status, location=sent.location, web_page=sent.web_page, body_bytes=size)
 
     @property
     def target(self) -> str | None:
@@ -122,9 +138,27 @@ class Sources:
             if item.url:  # empty where the log could not tell two requests apart
                 self._http2[without_userinfo(item.url)].append(item)
             self._keep(Answer.of(item), self._named, item.line)
-        for flow in flows:
-            for exchange in flow.exchanges:
-                self._keep(Answer.of(exchange), self._named_in_clear, exchange.request_ns)
+        self.sent = _sent(flows, self._repeats)
+        """masked URL → groups of sendings that go counts as one request, by time"""
+        self._asked: dict[tuple[str | None, str | None, Artifact], set[str]] = defaultdict(set)
+        """module, version and artifact → the places that were asked for it, as the packets show"""
+        self.opened_repositories: set[str] = set()
+        """repositories whose requests are told by decrypted packets, better than by git's command lines"""
+        self._origins: set[str] = set()
+        """modules whose origin was asked"""
+        for exchange in (one.exchange for groups in self.sent.values() for group in groups for one in group):
+            self._keep(Answer.of(exchange), self._named_in_clear, exchange.request_ns)
+            if parts := maybe_module_url(exchange.url, self.bases):
+                self._asked[parts.module, parts.version, parts.artifact].add(parts.base)
+                if parts.artifact is Artifact.GO_GET and parts.module:
+                    self._origins.add(parts.module)
+                elif parts.artifact is Artifact.GIT and exchange.decrypted:
+                    self.opened_repositories.add(place_of(parts.base))
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether this go sends a request again after a 4xx."""
+        return self.settings is None or self.settings.version is None or self.settings.version >= _REPEATS_SINCE
 
     def _keep(self, answer: Answer, named: dict[str, int], at: int) -> None:
         self._answers[mask_url(answer.url)].append(answer)
@@ -142,9 +176,9 @@ class Sources:
     def of_account(self) -> list[Row]:
         """Rows of go's log, in the order in which go began them."""
         tries = attempts(self.log.fetches, self.settings) if self.settings else ()
-        given = self._given()
+        given, packets = self._given(), self._in_packets()
         rows = [
-            self._fetch(fetch, attempt, given[number])
+            self._fetch(fetch, attempt, given[number], packets[number])
             for number, (fetch, attempt) in enumerate(
                 zip(self.log.fetches, tries or (None,) * len(self.log.fetches), strict=True)
             )
@@ -188,7 +222,19 @@ class Sources:
             given.append(share)
         return given
 
-    def _fetch(self, fetch: Fetch, attempt: Attempt | None, exchanges: Sequence[Http2Exchange]) -> Row:
+    def _in_packets(self) -> list[Sequence[Sent]]:
+        """For each fetch its sendings in the packets, where they show as many requests for a URL as go says."""
+        urls = [mask_url(without_userinfo(fetch.url)) for fetch in self.log.fetches]
+        count, before, found = Counter(urls), Counter[str](), list[Sequence[Sent]]()
+        for url in urls:
+            groups = self.sent.get(url, ())
+            found.append(groups[before[url]] if len(groups) == count[url] else ())
+            before[url] += 1
+        return found
+
+    def _fetch(
+        self, fetch: Fetch, attempt: Attempt | None, exchanges: Sequence[Http2Exchange], sent: Sequence[Sent]
+    ) -> Row:
         parts = attempt.parts if attempt else maybe_module_url(fetch.url, self.bases)
         reason = mask_text(fetch.reason)
         said = f"{fetch.status} {reason}".rstrip() if fetch.status is not None else "no answer"
@@ -222,7 +268,8 @@ class Sources:
             failure=found,
             redirects=trail,
             followed=_followed(url, trail, found, failed_at),
-            repeats=max(0, len(exchanges) - 1),
+            repeats=max(0, len(sent or exchanges) - 1),
+            sent=tuple(sent),
             evidence=(evidence.log(fetch.line, f"GET {asked} → {said}"),),
             attempt=attempt,
             remote=next((item.remote for item in exchanges if item.remote), None),
@@ -236,7 +283,13 @@ class Sources:
             return
         from trace_go.gocmd.log import uses_network  # a third of the start-up time of `read`, for inputs without a log
 
-        commands = [command for command in self.log.vcs if command.remote and uses_network(command)]
+        commands = [
+            command
+            for command in self.log.vcs
+            if command.remote
+            and uses_network(command)
+            and (place_of(command.remote) not in self.opened_repositories or _complaint(command, self.log.errors))
+        ]
         hosts = [host_of(command.remote or "") for command in commands]
         count, before = Counter(hosts), Counter[str]()
         errors = [error for error in self.log.errors if "git " in error.text]
@@ -246,11 +299,10 @@ class Sources:
 
     def _unlogged(self, given: set[int]) -> Iterable[Row]:
         """Requests that only the HTTP/2 log has: toolchains, and every request of a go that does not print `-x`."""
-        repeats = self.settings is None or self.settings.version is None or self.settings.version >= _REPEATS_SINCE
         for url, exchanges in self._http2.items():
             left = [item for item in exchanges if item.line not in given]
             parts = maybe_module_url(url, self.bases)
-            for sendings in _sendings(left, repeats) if parts else ():
+            for sendings in _sendings(left, self._repeats) if parts else ():
                 if parts and not self._is_redirected(url, sendings[0].line):
                     yield self._of_http2(url, parts, sendings)
 
@@ -293,32 +345,46 @@ class Sources:
         )
         return attempts((fetch,), self.settings)[0]
 
-    def of_clear(self, flow: Flow, exchange: Exchange, parts: ModuleUrl) -> Row:
-        """The row of a request seen in clear."""
-        trail, end = self.trail(Answer.of(exchange))
+    def of_packets(self, sent: Sequence[Sent], parts: ModuleUrl) -> Row:
+        """The row of a request seen in the packets, with its repeats."""
+        first, last = sent[0].exchange, sent[-1].exchange
+        flow = sent[-1].flow
+        trail, end = self.trail(Answer.of(last))
         found = _misled(trail, end, parts)
-        if exchange.status is None:
-            found = of_flow(flow, None) or failure("response-timeout", "the request was never answered")
-        elif end.status is not None and end.status >= 400 and not _looks_elsewhere(end.status, parts, None):
-            said = f"{end.status} {exchange.reason if end.status == exchange.status else ''}".rstrip()
+        if last.status is None:
+            aborted = failure("stream-error", last.aborted) if last.aborted else None
+            found = aborted or of_flow(flow, None) or failure("response-timeout", "the request was never answered")
+        elif end.status is not None and end.status >= 400 and not self._went_on(end.status, parts):
+            said = f"{end.status} {last.reason if end.status == last.status else ''}".rstrip()
             found = failure("status", said, end.status)
-        answered = exchange.status is not None
+        answered = last.status is not None
         return Row(
-            url=exchange.url,
+            url=last.url,
             artifact=parts.artifact,
             parts=parts,
             status=end.status,
-            reason=exchange.reason if end.status == exchange.status else "",
-            elapsed_s=(exchange.response_ns - exchange.request_ns) / 1e9 if answered else None,
+            reason=last.reason if end.status == last.status else "",
+            elapsed_s=(last.response_ns - first.request_ns) / 1e9 if answered else None,
             failure=found,
             redirects=trail,
-            followed=_followed(exchange.url, trail, None, None),
-            evidence=(evidence_of_exchange(flow, exchange),),
+            followed=_followed(last.url, trail, None, None),
+            repeats=len(sent) - 1,
+            evidence=tuple(evidence_of_exchange(item.flow, item.exchange) for item in sent),
             flow=flow,
+            sent=tuple(sent),
             answered=answered,
-            bytes_down=exchange.body_bytes if exchange.body_bytes >= 0 else None,
-            start_ns=exchange.request_ns,
+            bytes_down=end.body_bytes if end.body_bytes >= 0 else None,
+            start_ns=first.request_ns,
         )
+
+    def _went_on(self, status: int, parts: ModuleUrl) -> bool:
+        """Whether go then asked somewhere else for what was not found here."""
+        if _looks_elsewhere(status, parts, None):
+            return True
+        places = self._asked.get((parts.module, parts.version, parts.artifact), set())
+        path = f"{parts.module}/"
+        origin = any(path.startswith(f"{module}/") for module in self._origins)
+        return status in NOT_FOUND and (len(places) > 1 or origin)
 
     def trail(self, answer: Answer) -> tuple[tuple[str, ...], Answer]:
         """(URLs of the redirects from this answer on, the last answer known)."""
@@ -372,7 +438,9 @@ def _left(rows: list[Row]) -> list[Row]:
 
 def evidence_of_exchange(flow: Flow, exchange: Exchange) -> Evidence:
     number = exchange.response_packet or exchange.request_packet
-    return evidence.packet(number, f"{exchange.method} {exchange.url} → {exchange.status or 'no answer'}", flow.file)
+    how = f" (decrypted{f', stream {exchange.stream}' if exchange.stream else ''})" if exchange.decrypted else ""
+    said = exchange.status or exchange.aborted or "no answer"
+    return evidence.packet(number, f"{exchange.method} {exchange.url} → {said}{how}", flow.file)
 
 
 def _followed(url: str, trail: Sequence[str], found: Failure | None, failed_at: str | None) -> tuple[str, ...]:
@@ -387,12 +455,15 @@ def _followed(url: str, trail: Sequence[str], found: Failure | None, failed_at: 
     return (*trail[:cut], failed_at)
 
 
-def _sendings(exchanges: Sequence[Http2Exchange], repeats: bool) -> Iterable[Sequence[Http2Exchange]]:
+_Sending = TypeVar("_Sending", Http2Exchange, Sent)
+
+
+def _sendings(exchanges: Sequence[_Sending], repeats: bool) -> Iterable[Sequence[_Sending]]:
     """Equal requests, those together that go counts as one: net/http repeats without an answer, GOAUTH after a 4xx."""
-    group: list[Http2Exchange] = []
+    group: list[_Sending] = []
     for item in exchanges:
         before = group[-1].status if group else None
-        again = before is None or (repeats and 400 <= before < 500 and len(group) == 1)
+        again = before in (None, _ASKS_WHO) or (repeats and 400 <= (before or 0) < 500 and len(group) == 1)
         if group and not again:
             yield group
             group = []
@@ -401,10 +472,34 @@ def _sendings(exchanges: Sequence[Http2Exchange], repeats: bool) -> Iterable[Seq
         yield group
 
 
+def _sent(flows: Iterable[Flow], repeats: bool) -> dict[str, list[Sequence[Sent]]]:
+    """Masked URL → its requests in the packets, by time. Those of several clients stand apart."""
+    found: dict[tuple[str, str], list[Sent]] = defaultdict(list)
+    for flow in flows:
+        for exchange in flow.exchanges:
+            found[flow.client.ip, mask_url(exchange.url)].append(Sent(flow=flow, exchange=exchange))
+    groups: dict[str, list[Sequence[Sent]]] = defaultdict(list)
+    for (_, url), items in found.items():
+        groups[url] += _sendings(sorted(items, key=lambda item: item.exchange.request_ns), repeats)
+    for several in groups.values():
+        several.sort(key=lambda group: group[0].exchange.request_ns)
+    return groups
+
+
+def _complaint(command: VcsCommand, errors: Sequence[GoError]) -> GoError | None:
+    """go's error that quotes this command."""
+    return next((item for item in errors if command.command in item.text), None)
+
+
+def place_of(url: str) -> str:
+    """Host and path of a repository: git may be set to ask for it by another scheme."""
+    return f"{host_of(url)}{split(url).path}"
+
+
 def _of_git(command: VcsCommand, errors: Sequence[GoError], order: int, orders: int) -> Row:
     """A git command of the `-x` log, which says nothing of its success; go's error quotes the command that failed."""
     remote = command.remote or ""
-    error = next((item for item in errors if command.command in item.text), None)
+    error = _complaint(command, errors)
     proof = [evidence.log(command.line, mask_text(command.command))]
     found = None
     if error:
