@@ -298,10 +298,10 @@ class Sources:
             before[host] += 1
 
     def _unlogged(self, given: set[int]) -> Iterable[Row]:
-        """Requests that only the HTTP/2 log has: toolchains, and every request of a go that does not print `-x`."""
+        """What only the HTTP/2 log has: toolchains, and every request of a go that does not print `-x`."""
         for url, exchanges in self._http2.items():
             left = [item for item in exchanges if item.line not in given]
-            parts = maybe_module_url(url, self.bases)
+            parts = maybe_module_url(url, self.bases) if mask_url(url) not in self.sent else None
             for sendings in _sendings(left, self._repeats) if parts else ():
                 if parts and not self._is_redirected(url, sendings[0].line):
                     yield self._of_http2(url, parts, sendings)
@@ -351,10 +351,11 @@ class Sources:
         flow = sent[-1].flow
         trail, end = self.trail(Answer.of(last))
         found = _misled(trail, end, parts)
+        attempt = self._attempt(last.url, end.status, 0)
         if last.status is None:
             aborted = failure("stream-error", last.aborted) if last.aborted else None
             found = aborted or of_flow(flow, None) or failure("response-timeout", "the request was never answered")
-        elif end.status is not None and end.status >= 400 and not self._went_on(end.status, parts):
+        elif end.status is not None and end.status >= 400 and not self._went_on(end.status, parts, attempt):
             said = f"{end.status} {last.reason if end.status == last.status else ''}".rstrip()
             found = failure("status", said, end.status)
         answered = last.status is not None
@@ -370,6 +371,7 @@ class Sources:
             followed=_followed(last.url, trail, None, None),
             repeats=len(sent) - 1,
             evidence=tuple(evidence_of_exchange(item.flow, item.exchange) for item in sent),
+            attempt=attempt,
             flow=flow,
             sent=tuple(sent),
             answered=answered,
@@ -377,9 +379,9 @@ class Sources:
             start_ns=first.request_ns,
         )
 
-    def _went_on(self, status: int, parts: ModuleUrl) -> bool:
-        """Whether go then asked somewhere else for what was not found here."""
-        if _looks_elsewhere(status, parts, None):
+    def _went_on(self, status: int, parts: ModuleUrl, attempt: Attempt | None) -> bool:
+        """Whether go then asked somewhere else for what was not found here: by its settings, else by the packets."""
+        if _looks_elsewhere(status, parts, attempt):
             return True
         places = self._asked.get((parts.module, parts.version, parts.artifact), set())
         path = f"{parts.module}/"

@@ -107,6 +107,8 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True):
     alerts: list[Alert]
     hello_packet: int
     problem: str | None
+    opening: str
+    """what key logs did for it: `opened`, `no keys`, `wrong keys`, …"""
 
 
 class Tunnel(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +128,17 @@ class Http(msgspec.Struct, frozen=True, kw_only=True):
     user_agent: str | None
     content_type: str | None
     packets: list[int]
+    version: str
+    stream: int | None
+    """of HTTP/2"""
+    decrypted: bool
+    start: str | None
+    response_s: float | None
+    """from the request to the head of the answer"""
+    duration_s: float | None
+    """from the request to the end of the answer's body"""
+    body_bytes: int | None
+    aborted: str | None
 
 
 class Reset(msgspec.Struct, frozen=True, kw_only=True):
@@ -486,6 +499,7 @@ def _tls(x: tls.TlsSession) -> Tls:
         ],
         hello_packet=x.hello_packet,
         problem=x.problem,
+        opening=x.opening,
     )
 
 
@@ -524,6 +538,14 @@ def _http(x: http.Exchange) -> Http:
         user_agent=x.user_agent,
         content_type=x.content_type,
         packets=_packets(x.request_packet, x.response_packet),
+        version=x.version,
+        stream=x.stream or None,
+        decrypted=x.decrypted,
+        start=time(x.request_ns),
+        response_s=(x.response_ns - x.request_ns) / 1e9 if x.response_ns else None,
+        duration_s=(x.end_ns - x.request_ns) / 1e9 if x.end_ns else None,
+        body_bytes=x.body_bytes if x.body_bytes >= 0 else None,
+        aborted=x.aborted,
     )
 
 

@@ -1,0 +1,240 @@
+"""Inside TLS in the lab: real go as a key-logging twin, real servers; the servers' own logs are the truth."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import runs, servers, world
+from lab.network import LabError
+from trace_go.capture.files import open_capture
+from trace_go.wire.secrets import mask_url
+
+pytestmark = pytest.mark.lab
+
+Report = Mapping[str, Any]
+SIGNS = ("Go-http-client", "GoCommand", "git/")
+"""how the User-Agent of go and its git begins"""
+ALL = ("healthy-mirror", "healthy-tls12", "mirror-404-direct", "mirror-zip-redirect", "connect-proxy")
+ALL += ("mitm-trusted", "mitm-transparent-trusted", "mirror-502-bar-direct", "module-not-found", "sumdb-mismatch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyed:
+    """One run with --keys."""
+
+    folder: Path
+    served: list[Report]
+    live: Report
+    opened: Report
+    """from the capture alone, with the keys that were written into it"""
+
+    @property
+    def capture(self) -> Path:
+        return self.folder / "capture.pcapng"
+
+
+Run = Callable[..., Keyed]
+
+
+@pytest.fixture(scope="session")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Runs of scenarios; the twin is built once for all."""
+    servers.use_sbin()
+    try:
+        world.privileges()
+        world.find_go()
+    except LabError as error:
+        pytest.skip(f"the lab cannot run here: {error}")
+    shared = tmp_path_factory.mktemp("twins")
+
+    @cache
+    def run(name: str, *options: str, change: str = "") -> Keyed:
+        if runs.missing(name):
+            pytest.skip(runs.missing(name))
+        folder = tmp_path_factory.mktemp("keys") / name
+        env = f'[env]\nXDG_CACHE_HOME = "{shared}"\nGOCACHE = "{shared}/gocache"\n'
+        command = ["trace-go", "--keys", "--write-keys", "--format", "json", "-o", "../report.json", "-w", "../run.zip"]
+        done = runs.run(name, folder, [*command, *options, "--", "GO"], change=env + change)
+        assert (folder / "report.json").exists(), done.stderr
+        with zipfile.ZipFile(folder / "run.zip") as bundle:
+            bundle.extract("capture.pcapng", folder)
+        site = ["--config", str(folder / "work/trace-go.toml"), "--trust", str(folder / "tmp/trust.pem")]
+        return Keyed(
+            folder=folder,
+            served=[json.loads(line) for line in (folder / "served.jsonl").read_text().splitlines()],
+            live=json.loads((folder / "report.json").read_text()),
+            opened=runs.read(folder / "capture.pcapng", *site),
+        )
+
+    return run
+
+
+def served(run: Keyed) -> Counter[tuple[str, int]]:
+    """(URL, status) of every request that reached a server."""
+    return Counter(
+        (plain(f"{row['scheme']}://{row['host']}{row['uri']}"), row["status"])
+        for row in run.served
+        if row["agent"].startswith(SIGNS)
+    )
+
+
+def told(report: Report) -> Counter[tuple[str, int]]:
+    """The same as the ledger tells it: a row stands for its repeats and for the redirects that it followed."""
+    found: Counter[tuple[str, int]] = Counter()
+    for row in report["requests"]:
+        ways = [plain(row["url"]), *map(plain, row["redirects"])]
+        for url in ways[:-1]:
+            found[url, 302] += 1
+        found[ways[-1], row["status"]] += 1
+        found[ways[0], 302 if row["redirects"] else row["status"]] += row["repeats"]
+    return found
+
+
+def plain(url: str) -> str:
+    return mask_url(url).replace("%21", "!")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_request_of_the_servers_logs_is_in_the_ledger(name: str, keyed: Run) -> None:
+    run = keyed(name)
+    assert told(run.live) == served(run)
+    assert told(run.opened) == served(run)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_packets_and_keys_tell_what_go_tells(name: str, keyed: Run) -> None:
+    """Request by request: address, status, redirects, repeats, bytes, who handled it, and who stands on the way."""
+
+    def rows(report: Report) -> Counter[str]:
+        return Counter(
+            json.dumps(
+                [
+                    *(row[field] for field in ("artifact", "module", "version", "status", "redirects", "repeats")),
+                    *(row["handled_by"], row["claims_to_be"], row["bytes"]),
+                    [hop["role"] for hop in row["hops"]],
+                ]
+            )
+            for row in report["requests"]
+        )
+
+    run = keyed(name)
+    assert rows(run.opened) == rows(run.live)
+
+
+@pytest.mark.parametrize("name", ["mitm-trusted", "mitm-explicit", "mitm-transparent-trusted"])
+def test_interceptors_are_judged_from_the_capture_alone(name: str, keyed: Run) -> None:
+    report = keyed(name).opened
+    assert {row["handled_by"] for row in report["requests"]} == {"mitm"}
+    assert all(flow["tls"]["version"] == "0x0304" for flow in report["flows"] if flow["tls"])
+    assert {chain["visibility"] for chain in report["chains"]} == {"seen"}
+    (finding,) = [finding for finding in report["findings"] if finding["id"] == "interceptor-in-path"]
+    assert finding["confidence"] == "certain"
+
+
+def test_a_redirects_second_leg_belongs_to_its_module(keyed: Run) -> None:
+    rows = [row for row in keyed("mirror-zip-redirect").opened["requests"] if row["artifact"] == "zip"]
+    sizes = {row["uri"].partition("@v/")[2].partition("?")[0]: row for row in keyed("mirror-zip-redirect").served}
+    assert len(rows) == 3
+    for row in rows:
+        assert row["module"]
+        assert row["status"] == 200
+        assert [hop["role"] for hop in row["hops"]] == ["resolver", "mirror", "cdn"]
+        assert 0 < sizes[f"{row['version']}.zip"]["bytes"] - row["bytes"]["down"] < 1000  # headers
+
+
+@pytest.mark.parametrize("name", ["healthy-mirror", "connect-proxy", "healthy-tls12"])
+def test_tshark_opens_what_we_wrote(name: str, keyed: Run) -> None:
+    run = keyed(name)
+    words = ["tshark", "-r", str(run.capture), "-Y", "http2.headers.path", "-T", "fields", "-e", "http2.headers.path"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    except FileNotFoundError:
+        pytest.skip("no tshark")
+    paths = [path for line in done.stdout.splitlines() for path in line.split(",")]
+    assert sorted(map(plain, paths)) == sorted(plain(row["uri"]) for row in run.served)
+
+
+def test_the_twins_hello_is_the_stock_ones(keyed: Run, tmp_path: Path) -> None:
+    stock = tmp_path / "stock"
+    runs.run("healthy-mirror", stock, ["trace-go", "--format", "json", "-o", "../report.json", "--", "GO"])
+    reports = keyed("healthy-mirror").live, json.loads((stock / "report.json").read_text())
+    ours, theirs = (
+        {(flow["tls"]["ja3"], flow["tls"]["ja4"], *flow["tls"]["groups"]) for flow in report["flows"] if flow["tls"]}
+        for report in reports
+    )
+    assert ours == theirs
+    assert len(ours) == 1
+
+
+def test_make_and_scripts_get_the_twin(keyed: Run, tmp_path: Path) -> None:
+    """`go` is found through PATH; a go that is named by its path, too."""
+    run = keyed("healthy-mirror")
+    folder = tmp_path / "lab"
+    env = (run.folder / "env.json").read_text()
+    shared = json.loads(env)["env"]["XDG_CACHE_HOME"]
+    change = f'[env]\nXDG_CACHE_HOME = "{shared}"\nGOCACHE = "{shared}/gocache"\n'
+    for number, command in enumerate((["sh", "-c", "go mod download"], [str(world.find_go()), "mod", "download"])):
+        out = folder / str(number)
+        words = ["trace-go", "--keys", "--format", "json", "-o", "../report.json", "--", *command]
+        done = runs.run("healthy-mirror", out, words, change=change)
+        assert done.returncode == 0, done.stderr
+        report = json.loads((out / "report.json").read_text())
+        assert {"opened"} <= {flow["tls"]["opening"] for flow in report["flows"] if flow["tls"]}
+        assert len([row for row in report["requests"] if row["url"]]) == len(run.served)
+
+
+def test_without_a_toolchain_the_run_goes_on(keyed: Run, tmp_path: Path) -> None:
+    """A GOROOT without sources, as some images have it."""
+    run = keyed("healthy-mirror")
+    bare = tmp_path / "bare"
+    goroot = world.find_go().resolve().parents[1]
+    bare.mkdir()
+    for part in goroot.iterdir():
+        if part.name != "src":
+            (bare / part.name).symlink_to(part)
+    (bare / "src").mkdir()
+    for part in (goroot / "src").iterdir():
+        if part.name != "crypto":
+            (bare / "src" / part.name).symlink_to(part)
+    change = f'[env]\nGOROOT = "{bare}"\nXDG_CACHE_HOME = "{tmp_path}/cache"\n'
+    out = tmp_path / "lab"
+    done = runs.run("healthy-mirror", out, ["trace-go", "--keys", "--", "GO"], change=change)
+    assert done.returncode == 0, done.stderr
+    said = [line for line in (out / "stderr").read_text().splitlines() if line.startswith("trace-go: ")]
+    assert said[-1].startswith("trace-go: no keys of go: ")
+    assert "common.go" in said[-1]
+    assert len((out / "served.jsonl").read_text().splitlines()) == len(run.served)
+
+
+def test_secrets_are_in_no_report(keyed: Run) -> None:
+    run = keyed("healthy-mirror")
+    with open_capture(str(run.capture)) as reader:
+        for _ in reader.batches():
+            pass
+        keys = b"".join(reader.take_key_logs()).decode()
+    secrets = [line.split()[2] for line in keys.splitlines()]
+    assert len(secrets) >= 4
+    everything = (run.folder / "report.json").read_text() + (run.folder / "stderr").read_text()
+    with zipfile.ZipFile(run.folder / "run.zip") as bundle:
+        everything += "".join(bundle.read(name).decode("latin-1") for name in bundle.namelist() if "pcap" not in name)
+    assert not any(secret in everything for secret in secrets)
+
+
+def test_keys_are_kept_on_request_only(keyed: Run, tmp_path: Path) -> None:
+    shared = json.loads((keyed("healthy-mirror").folder / "env.json").read_text())["env"]["XDG_CACHE_HOME"]
+    change = f'[env]\nXDG_CACHE_HOME = "{shared}"\nGOCACHE = "{shared}/gocache"\n'
+    out = tmp_path / "lab"
+    runs.run("healthy-mirror", out, ["trace-go", "--keys", "-w", "../run.pcapng", "--", "GO"], change=change)
+    assert (out / "run.pcapng").stat().st_mode & 0o777 == 0o600
+    command = [sys.executable, "-m", "trace_go", "read", "--format", "json", str(out / "run.pcapng")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert {flow["tls"]["opening"] for flow in json.loads(done.stdout)["flows"] if flow["tls"]} == {"no keys"}
