@@ -80,12 +80,17 @@ def test_input_and_result_can_be_sent_to_another_process(store: TrustStore) -> N
 def test_several_files_keep_their_numbers(store: TrustStore) -> None:
     report = analyse(source(HEALTHY, DEAD), Options(store=store))
     case = report.case
-    assert [file.name for file in case.files] == [str(HEALTHY), str(DEAD)]
+    dead = [file.name for file in case.files].index(str(DEAD))
+    assert case.files[0].last_ns < case.files[1].first_ns
     assert {flow.file for flow in case.flows} == {0, 1}
     assert [flow.id for flow in case.flows] == list(range(len(case.flows)))
     assert {lookup.file for lookup in case.lookups} == {0, 1}
     (finding,) = report.findings
-    assert {piece.file for piece in finding.evidence if piece.kind is EvidenceKind.PACKET} == {1}
+    (alone,) = analyse(source(DEAD), Options(store=store)).findings
+    assert [(piece.packet, piece.text) for piece in finding.evidence] == [
+        (piece.packet, piece.text) for piece in alone.evidence
+    ]
+    assert {piece.file for piece in finding.evidence if piece.kind is EvidenceKind.PACKET} == {dead}
     for request in case.requests:
         for hop in request.hops:
             assert hop.flow is None or case.flows[hop.flow].file == request.evidence[0].file
@@ -95,8 +100,8 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Path, store:
     bad = tmp_path / "bad.pcap"
     bad.write_bytes(b"rubbish")
     report = analyse(source(bad, tmp_path / "missing", DEAD), Options(store=store))
-    assert [bool(file.problem) for file in report.case.files] == [True, True, False]
-    assert {flow.file for flow in report.case.flows} == {2}
+    assert [bool(file.problem) for file in report.case.files] == [False, True, True]
+    assert {flow.file for flow in report.case.flows} == {0}
     assert report.verdict.status is VerdictStatus.FAILED
 
 

@@ -3,14 +3,14 @@
 `analyse` depends only on its arguments (and, with `probe`, on the network); its input and result can be pickled.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from trace_go import __version__
-from trace_go.capture.files import open_capture
 from trace_go.capture.keys import KeyRing
+from trace_go.capture.merge import Merge, Progress
 from trace_go.checks.discovery import excuse
 from trace_go.checks.discovery import run as run_checks
 from trace_go.checks.verdict import verdict
@@ -19,12 +19,10 @@ from trace_go.gocmd.config import Config
 from trace_go.gocmd.environment import settings
 from trace_go.gocmd.fingerprints import name_client
 from trace_go.gocmd.hosts import load_hosts
-from trace_go.model.dns import Lookup
-from trace_go.model.errors import CaptureError
-from trace_go.model.flow import Flow, Traffic
+from trace_go.model.flow import Traffic
 from trace_go.model.go import GoAccount
 from trace_go.model.probe import ProbeResult, Target
-from trace_go.model.report import CaptureFile, Case, Keying, Report, unreadable
+from trace_go.model.report import CaptureFile, Case, Keying, Report
 from trace_go.paths.ledger import build
 from trace_go.paths.sightings import probed, seen
 from trace_go.paths.targets import probe_targets
@@ -32,11 +30,6 @@ from trace_go.paths.vantage import crossings, with_crossings
 from trace_go.paths.visibility import seeing
 from trace_go.trust.judging import judge_all
 from trace_go.trust.store import TrustStore
-
-Progress = Callable[[str, int, int | None], None]
-"""(file, bytes read, bytes in all or None)"""
-
-Owners = Mapping[tuple[str, int, str, int], str]
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -49,7 +42,7 @@ class Source(Struct, frozen=True, kw_only=True):
     beyond: tuple[str, ...] = ()
     """captures of the same run made beyond a gateway"""
     account: GoAccount = field(default_factory=GoAccount)
-    owners: Owners = field(default_factory=dict)
+    owners: Mapping[tuple[str, int, str, int], str] = field(default_factory=dict)
     """(local ip, port, remote ip, port) → `go (1234)`"""
     probes: tuple[ProbeResult, ...] = ()
     """kept in a bundle; analyse does not probe again"""
@@ -79,50 +72,37 @@ def analyse(source: Source, options: Options, progress: Progress | None = None) 
 
 
 def observe(source: Source, progress: Progress | None = None) -> Observed:
-    """Read every capture; what cannot be read is told in its CaptureFile.problem, and the rest goes on.
+    """Read the captures as one; what cannot be read is told in its CaptureFile.problem, and the rest goes on.
 
     Raises CaptureError for a key log that cannot be read.
     """
     keys = KeyRing(source.key_logs)
-    names = [*source.names, *source.captures[len(source.names) :], *source.beyond]
-    files, near = _read(source.captures, names, 0, source.owners, keys, progress)
-    more, far = _read(source.beyond, names, len(files), {}, keys, progress)
-    return Observed(files=(*files, *more), traffic=near, beyond=far, keys=keys.describe())
+    near, far = _read(source, keys, progress)
+    if keys.late and near.merge.again and far.merge.again:  # some packets were read before their keys
+        near, far = _read(source, keys, progress)
+    return Observed(
+        files=near.merge.files + far.merge.files,
+        traffic=near.engine.finish(source.owners, near.merge.ends_ns),
+        beyond=far.engine.finish(ends_ns=far.merge.ends_ns),
+        keys=keys.describe(),
+    )
 
 
-def _read(
-    paths: Sequence[str], names: Sequence[str], first: int, owners: Owners, keys: KeyRing, progress: Progress | None
-) -> tuple[list[CaptureFile], Traffic]:
-    """names: of all files; first: number of the first of these."""
-    files: list[CaptureFile] = []
-    flows: list[Flow] = []
-    lookups: list[Lookup] = []
-    for number, path in enumerate(paths, first):
-        engine = Engine(name_client, file=number, first_id=len(flows))
-        file = _read_file(path, names[number], engine, keys, progress)
-        if keys.late:  # some packets were read before their keys
-            engine = Engine(name_client, file=number, first_id=len(flows))
-            file = _read_file(path, names[number], engine, keys, progress)
-        files.append(file)
-        traffic = engine.finish(owners)
-        flows += traffic.flows
-        lookups += traffic.lookups
-    return files, Traffic(flows=tuple(flows), lookups=tuple(lookups))
+class _Reading(NamedTuple):
+    engine: Engine
+    merge: Merge
 
 
-def _read_file(path: str, name: str, engine: Engine, keys: KeyRing, progress: Progress | None) -> CaptureFile:
-    try:
-        with open_capture(path, file=engine.file) as reader:
-            keys.begin(again=reader.bytes_total is not None)
-            for batch in reader.batches():
-                engine.keys = keys.with_those_of(reader)
-                engine.add(batch)
-                if progress:
-                    progress(name, reader.bytes_read, reader.bytes_total)
-            keys.with_those_of(reader)
-            return replace(reader.describe(), name=name)
-    except CaptureError as error:
-        return unreadable(name, str(error))
+def _read(source: Source, keys: KeyRing, progress: Progress | None) -> tuple[_Reading, _Reading]:
+    """The captures, and those made beyond a gateway."""
+    near = Merge(source.captures, source.names, keys, progress)
+    far = Merge(source.beyond, (), keys, progress, first=len(source.captures))
+    readings = _Reading(Engine(name_client), near), _Reading(Engine(name_client), far)
+    for engine, merge in readings:
+        for batch in merge.batches():
+            engine.keys = keys.use()
+            engine.add(batch)
+    return readings
 
 
 def probe(source: Source, observed: Observed, options: Options) -> tuple[ProbeResult, ...]:

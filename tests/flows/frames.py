@@ -10,6 +10,7 @@ import numpy as np
 
 from trace_go.flows.engine import Engine
 from trace_go.flows.tls_tracker import Keys
+from trace_go.model.evidence import FILE_SHIFT
 from trace_go.model.flow import Traffic
 from trace_go.model.packets import Batch
 
@@ -121,8 +122,7 @@ def _batch(frames: list[Frame], number: int, file: int) -> Batch:
         length=np.array([frame.length or len(frame.data) for frame in frames], np.int64),
         time_ns=np.array([frame.time_ns for frame in frames], np.int64),
         linktype=np.array([frame.linktype for frame in frames], np.int64),
-        first_number=number,
-        file=file,
+        first_number=(file << FILE_SHIFT) + number,
     )
 
 

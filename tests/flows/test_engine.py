@@ -26,6 +26,7 @@ from flows.tls_talks import (
 )
 from trace_go.flows import engine as engine_module
 from trace_go.flows.engine import Engine
+from trace_go.model.evidence import file_of, number_in_file
 from trace_go.model.flow import Endpoint, Outcome
 from trace_go.model.tls import TlsSession
 from wire.tls_samples import NAME
@@ -190,13 +191,14 @@ def test_a_flow_in_full() -> None:
     assert {type(getattr(flow, name)) for name in flow.__struct_fields__} <= plain, "numpy numbers are no JSON"
 
 
-def test_ids_go_on_and_files_are_marked() -> None:
-    engine = Engine(lambda _: "", file=3, first_id=7)
-    for batch in batches([*Talk().open().frames, *Talk(("10.0.0.2", 5)).open().frames], 2, file=3):
+def test_the_file_is_that_of_the_first_packet() -> None:
+    first = [*Talk().open().frames, *Talk(("10.0.0.2", 5)).open().frames, asked(0, 5000, query(1, "a"))]
+    engine = Engine(lambda _: "")
+    for batch in (*batches(first, 2, file=3), *batches(Talk().open().frames, file=4)):
         engine.add(batch)
-    engine.add(batches([asked(0, 5000, query(1, "a"))], file=3)[0])
     seen = engine.finish()
-    assert [(flow.id, flow.file) for flow in seen.flows] == [(7, 3), (8, 3), (9, 3)]
+    assert [(flow.file, number_in_file(flow.first_packet)) for flow in seen.flows] == [(3, 1), (3, 4), (3, 7)]
+    assert (file_of(seen.flows[0].last_packet), number_in_file(seen.flows[0].last_packet)) == (4, 3)
     assert seen.lookups[0].file == 3
 
 

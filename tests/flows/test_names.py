@@ -241,7 +241,7 @@ def test_caps(monkeypatch: pytest.MonkeyPatch) -> None:
         kept.add(dns.message(query(50 + number, f"{number}.example")), "c", number, "r", "udp", number, number * 10**9)
     for number in range(9):
         kept.add(dns.message(reply(0, NAME, [ONE])), "c", 0, "r", "udp", 100 + number, 10**12)
-    lookups = kept.lookups(0)
+    lookups = kept.lookups()
     assert (len(lookups), len(lookups[0].query_packets), len(lookups[0].answer_packets)) == (3, 3, 3)
 
 

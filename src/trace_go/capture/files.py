@@ -1,15 +1,14 @@
 """Opening capture files of any kind, and pcap records to packet columns.
 
-Source: draft-ietf-opsawg-pcap; gzip: RFC 1952. A file that breaks off or turns into nonsense is read up to there;
+Source: draft-ietf-opsawg-pcap. A file that breaks off or turns into nonsense is read up to there;
 `Reader.describe().problem` then says where and why.
 """
 
-import contextlib
 import io
 import os
 import stat
-import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -27,14 +26,14 @@ from trace_go.capture.pcapng import (
     gather,
     walk,
 )
+from trace_go.capture.unpack import Plain, Source, maybe_unpacked
 from trace_go.model.errors import CaptureError
 from trace_go.model.packets import U8, Batch, LinkType
 from trace_go.model.report import CaptureFile
 
 CHUNK_BYTES = 32 * 1024 * 1024
 """Read at once. Measured from 4 to 96 MiB: smaller ones pay more per chunk, larger ones fall out of the cache."""
-GZIP_BYTES = 16 * 1024  # compressed bytes unpacked at once
-GZIP_MAGIC = b"\x1f\x8b"
+OLD_VERSION, DGUX_VERSION = (2, 3), 543  # before 2.3, and in DG/UX's, the two lengths of a record are swapped (libpcap)
 HEAD_BYTES = 28  # a pcapng section header without options; the file header of pcap has 24
 
 LINK_NAMES: dict[int, str] = {
@@ -70,7 +69,7 @@ PCAP_MAGICS = {
 
 OPENING_ADVICE: dict[type[Exception], str] = {
     FileNotFoundError: "check the path",
-    IsADirectoryError: "name the capture files in it",
+    IsADirectoryError: "no file in it is a capture",
     PermissionError: "make it readable, or run as a user who may read it",
 }
 
@@ -81,10 +80,12 @@ class PcapDecoder(Decoder):
     format = "pcap"
     header_bytes = 24
 
-    def __init__(self, file: int, head: bytes) -> None:
+    def __init__(self, head: bytes) -> None:
         """head: the file header, 24 bytes or more"""
-        super().__init__(file)
+        super().__init__()
         self._variant = PCAP_MAGICS[head[:4]]
+        major, minor = np.frombuffer(head, f"{self._variant.order}u2", 2, 4).tolist()
+        self._swapped = (major, minor) < OLD_VERSION or major == DGUX_VERSION
         snap, network = np.frombuffer(head, f"{self._variant.order}u4", 2, 16).tolist()
         self.link_types = [network & 0xFFFF]  # above it: length of the frame check sequence
         self._most = max(MAX_CAPTURED, min(snap, MAX_BLOCK))
@@ -93,10 +94,13 @@ class PcapDecoder(Decoder):
         self.used = start
         order, tick_ns, words = self._variant
         high = 3 if order == "<" else 0  # the byte of the seconds that changes twice a year
-        framing = Framing(order=order, length_at=8, extra=4 * words, mark_at=high, mark=int(data[start + high]))
+        length_at = 12 if self._swapped else 8
+        framing = Framing(order=order, length_at=length_at, extra=4 * words, mark_at=high, mark=int(data[start + high]))
         at = walk(data, start, filled - 4 * words + 1, framing)
         for rows in np.split(at, range(BATCH_ROWS, len(at), BATCH_ROWS)):
             seconds, fraction, captured, length = gather(data, rows, 4, order).T.astype(np.int64)
+            if self._swapped:
+                captured, length = length, captured
             offset = rows + 4 * words
             good = (captured <= self._most) & (offset + captured <= filled)
             count = len(rows) if good.all() else int(good.argmin())
@@ -111,98 +115,22 @@ class PcapDecoder(Decoder):
                 return
 
 
-class Source:
-    """A stream of bytes. `trouble` says why it ended early; nothing is raised."""
-
-    packing = ""
-    taken = 0
-    """bytes of the file read so far"""
-    trouble: str | None = None
-
-    def readinto(self, view: memoryview) -> int:
-        """The number of bytes put at the front of `view`, which is not empty; 0 when there are no more."""
-        raise NotImplementedError
-
-    def read(self, count: int) -> bytes:
-        """`count` bytes, fewer only at the end."""
-        view, got = memoryview(bytearray(count)), 0
-        while got < count and (more := self.readinto(view[got:])):
-            got += more
-        return bytes(view[:got])
-
-
-class Plain(Source):
-    """The bytes of a file as they are."""
-
-    def __init__(self, raw: io.FileIO) -> None:
-        self._raw = raw
-
-    def readinto(self, view: memoryview) -> int:
-        try:
-            got = self._raw.readinto(view) or 0
-        except OSError as error:
-            self.trouble = f"reading failed: {error.strerror}"
-            return 0
-        self.taken += got
-        return got
-
-
-class Gunzip(Source):
-    """The unpacked bytes of a gzip file of one or more members; what can be unpacked before damage or the end is."""
-
-    packing = "+gzip"
-
-    def __init__(self, packed: Source, head: bytes) -> None:
-        """head: what was already taken from `packed`"""
-        self._source, self._packed, self._piece = packed, head, GZIP_BYTES
-        self._inflater = zlib.decompressobj(wbits=31)
-
-    def readinto(self, view: memoryview) -> int:
-        while not self.trouble:
-            packed = self._packed or self._source.read(GZIP_BYTES)
-            self.taken = self._source.taken
-            if self._inflater.eof:
-                self._packed = packed.lstrip(b"\0")  # padding between and behind members
-                if self._packed:
-                    self._inflater = zlib.decompressobj(wbits=31)
-                elif not packed:
-                    return 0
-                continue
-            intact = self._inflater.copy()
-            try:
-                data = self._inflater.decompress(packed[: self._piece], len(view))
-            except zlib.error:
-                if self._piece == 1:
-                    self.trouble = "the gzip data is damaged"
-                self._packed, self._inflater = packed, intact
-                self._piece = 1  # once more, byte by byte, up to the damage
-                continue
-            rest = self._inflater.unused_data or self._inflater.unconsumed_tail
-            self._packed = rest + packed[self._piece :]
-            if data:
-                view[: len(data)] = data
-                return len(data)
-            if not packed:
-                self.trouble = self._source.trouble or "the gzip data is cut off"
-        return 0
-
-
 class Reader:
     """One open capture. `bytes_read` of `bytes_total` (None for a pipe) is the progress in the file as it is stored."""
 
-    def __init__(self, raw: io.FileIO, name: str, *, file: int, chunk_bytes: int) -> None:
+    def __init__(self, raw: io.FileIO, name: str, chunk_bytes: int) -> None:
         """Reads no further than the file header; raises CaptureError when that is not one of a capture."""
         status = os.fstat(raw.fileno())
         self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
         self._raw, self._name = raw, name
         self._source: Source = Plain(raw)
         self._head = self._source.read(HEAD_BYTES)
-        self._chunk_bytes = max(min(chunk_bytes, self.bytes_total or chunk_bytes), HEAD_BYTES)
-        if self._head.startswith(GZIP_MAGIC):
-            self._source = Gunzip(self._source, self._head)
+        if unpacked := maybe_unpacked(self._source, self._head):
+            self._source = unpacked
             self._head = self._source.read(HEAD_BYTES)
-            self._chunk_bytes = max(chunk_bytes, HEAD_BYTES)
-        self._decoder = self._choose_decoder(file)
+        most = None if self._source.packing else self.bytes_total
+        self._chunk_bytes = max(min(chunk_bytes, most or chunk_bytes), HEAD_BYTES)
+        self._decoder = self._choose_decoder()
         self._bytes = self._truncated = self._first_ns = self._last_ns = 0
         self.base = 0
         """where in the unpacked file the `data` of the latest batch begins"""
@@ -273,10 +201,10 @@ class Reader:
             self._first_ns = min(self._first_ns or first, first)
             self._last_ns = max(self._last_ns, int(times.max()))
 
-    def _choose_decoder(self, file: int) -> Decoder:
+    def _choose_decoder(self) -> Decoder:
         head, unpacked = self._head, " when unpacked" if self._source.packing else ""
-        if _is_unpacked_capture(head) and len(head) >= PcapDecoder.header_bytes:
-            return PcapDecoder(file, head) if head[:4] in PCAP_MAGICS else PcapngDecoder(file)
+        if _is_capture(head) and len(head) >= PcapDecoder.header_bytes:
+            return PcapDecoder(head) if head[:4] in PCAP_MAGICS else PcapngDecoder()
         if self._source.trouble:
             raise CaptureError(f"{self._name}: {self._source.trouble} before any packet; get the file again")
         if not head:
@@ -289,23 +217,29 @@ class Reader:
         )
 
 
-def is_capture(head: bytes) -> bool:
-    """Whether a file that starts with these bytes is a capture, gzipped or not; 512 bytes are enough."""
-    if head.startswith(GZIP_MAGIC):
-        with contextlib.suppress(zlib.error):
-            head = zlib.decompressobj(wbits=31).decompress(head, HEAD_BYTES)
-    return _is_unpacked_capture(head)
+def begins_as_capture(path: str) -> bool:
+    """Whether a file is plain and starts as a capture does, or cannot be read, so that one has to ask."""
+    try:
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            return False
+        with io.FileIO(path) as raw:
+            source: Source = Plain(raw)
+            head = source.read(HEAD_BYTES)
+            if unpacked := maybe_unpacked(source, head):
+                head = unpacked.read(HEAD_BYTES)
+            return _is_capture(head) or bool(source.trouble)
+    except OSError:
+        return True
 
 
-def _is_unpacked_capture(head: bytes) -> bool:
+def _is_capture(head: bytes) -> bool:
     return head[:4] in PCAP_MAGICS or (head[:4] == SECTION_START and head[8:12] in BYTE_ORDERS)
 
 
-def open_capture(path: str, *, file: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Reader:
+def open_capture(path: str, chunk_bytes: int = CHUNK_BYTES) -> Reader:
     """Open a capture file, or standard input as `-`; use it as a context manager.
 
-    file: index in the list of files that are read together; chunk_bytes: read and decoded at once.
-    Raises CaptureError when nothing can be read.
+    chunk_bytes: read and decoded at once. Raises CaptureError when nothing can be read.
     """
     name = "standard input" if path == "-" else path
     try:
@@ -317,7 +251,7 @@ def open_capture(path: str, *, file: int = 0, chunk_bytes: int = CHUNK_BYTES) ->
     try:
         if raw.isatty():
             raise CaptureError(f"{name}: is a terminal; pipe a capture into it")
-        return Reader(raw, name, file=file, chunk_bytes=chunk_bytes)
+        return Reader(raw, name, chunk_bytes)
     except CaptureError:
         raw.close()
         raise

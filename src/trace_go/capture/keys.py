@@ -6,7 +6,6 @@ The secrets go nowhere but into the KeyLog. Without any, none is made.
 from collections.abc import Iterable
 from pathlib import Path
 
-from trace_go.capture.files import Reader
 from trace_go.model.errors import CaptureError
 from trace_go.model.report import Keying
 from trace_go.wire.keylog import MAX_CONNECTIONS, KeyLog
@@ -23,26 +22,25 @@ class KeyRing:
         """Raises CaptureError for a file that cannot be read."""
         self.log: KeyLog | None = None
         self.late = False
-        """what was read since `begin` is worth reading again: keys came after packets"""
+        """keys came after packets: what was read is worth reading again"""
         self._notes: list[str] = []
-        self._began = self._again = False
+        self._used = False
         for path in paths:
             self.log = self.log or KeyLog()
             self._notes += _read(path, self.log)
 
-    def begin(self, *, again: bool) -> None:
-        """A capture begins. again: it could be read a second time."""
-        self._began, self._again, self.late = False, again, False
-
-    def with_those_of(self, reader: Reader) -> KeyLog | None:
-        """The keys for the batch that the reader has just delivered."""
-        for text in reader.take_key_logs():
+    def add(self, texts: Iterable[bytes]) -> None:
+        """Secrets that a capture carries."""
+        for text in texts:
             self.log = self.log or KeyLog()
             before = self.log.count
             self.log.feed(text)
             self.log.end()
-            self.late = self.late or (self._again and self._began and self.log.count > before)
-        self._began = True
+            self.late = self.late or (self._used and self.log.count > before)
+
+    def use(self) -> KeyLog | None:
+        """The keys so far, for the next packets."""
+        self._used = True
         return self.log
 
     def describe(self) -> Keying | None:

@@ -20,7 +20,6 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 
 from trace_go.capture.files import PCAP_MAGICS, PcapDecoder
 from trace_go.capture.pcapng import SLACK, Decoder, PcapngDecoder
@@ -145,7 +144,7 @@ def live_batches(
     while not (stop.is_set() or source.ended) and left != 0 and (pause := min(VIEW_S, end - time.monotonic())) > 0:
         batch = source.read(pause)
         if batch is not None and left is not None:
-            batch = _head(batch, left)
+            batch = batch.part(0, left)
             left -= len(batch)
         yield _NOTHING if batch is None else batch
 
@@ -301,7 +300,7 @@ class ToolSource:
             if len(self._rest) < PcapDecoder.header_bytes:
                 return
             is_pcap = self._rest[:4] in PCAP_MAGICS
-            self._decoder = PcapDecoder(0, self._rest[: PcapDecoder.header_bytes]) if is_pcap else PcapngDecoder(0)
+            self._decoder = PcapDecoder(self._rest[: PcapDecoder.header_bytes]) if is_pcap else PcapngDecoder()
             start = self._decoder.header_bytes
         buffer = np.frombuffer(self._rest + bytes(SLACK), np.uint8)
         self._batches = self._decoder.decode(buffer, start, len(self._rest))
@@ -380,11 +379,6 @@ def _new_file(path: Path | None) -> BinaryIO | None:
         return None if path is None else private_file(path)
     except OSError as error:
         raise CaptureError(f"cannot write {path}: {error.strerror}") from None
-
-
-def _head(batch: Batch, count: int) -> Batch:
-    columns = {name: getattr(batch, name)[:count] for name in ("offset", "captured", "length", "time_ns", "linktype")}
-    return replace(batch, **columns)
 
 
 _NONE = np.empty(0, np.int64)

@@ -154,8 +154,7 @@ class Decoder:
     header_bytes = 0
     """of the file, before its first record"""
 
-    def __init__(self, file: int) -> None:
-        self.file = file
+    def __init__(self) -> None:
         self.packets = 0
         self.link_types: list[int] = []
         self.fault: str | None = None
@@ -186,7 +185,6 @@ class Decoder:
             time_ns=time_ns,
             linktype=linktype,
             first_number=first,
-            file=self.file,
         )
 
 
@@ -195,8 +193,8 @@ class PcapngDecoder(Decoder):
 
     format = "pcapng"
 
-    def __init__(self, file: int) -> None:
-        super().__init__(file)
+    def __init__(self) -> None:
+        super().__init__()
         self._order = "<"
         self._order_changes = 0
         self._interfaces = [(NO_LINK, 0, MICROSECONDS, 0)]

@@ -11,12 +11,13 @@ from typing import Protocol, TextIO
 
 from msgspec.structs import replace
 
+from trace_go.capture.merge import Progress
 from trace_go.checks.discovery import discover
 from trace_go.gocmd.config import Config, load_config
 from trace_go.model.errors import ConfigError, TraceGoError
 from trace_go.model.finding import Severity
 from trace_go.model.report import Report
-from trace_go.pipeline import Options, Progress
+from trace_go.pipeline import Options
 from trace_go.report.escape import clean
 from trace_go.trust.store import choose, file_store, kept_store
 

@@ -4,14 +4,17 @@ import argparse
 import gc
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from trace_go.capture.merge import captures_in
 from trace_go.cli import common
 from trace_go.model.errors import ConfigError
 from trace_go.pipeline import Options, Source, analyse
+from trace_go.report.escape import clean
 
 _ZIP_MAGIC = b"PK"
 
@@ -20,7 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
     gc.disable()  # what an analysis makes has no cycles, and looking for some takes a third of its time
     with ExitStack() as stack:
         source, options = _bundle(arguments, stack) or (
-            Source(captures=tuple(arguments.files), key_logs=tuple(arguments.keylog)),
+            Source(captures=tuple(_captures(arguments.files)), key_logs=tuple(arguments.keylog)),
             common.options(arguments, os.environ, probe=False),
         )
         if arguments.beyond:
@@ -32,6 +35,18 @@ def main(arguments: argparse.Namespace) -> int:
     if not nothing or arguments.format != "terminal":  # a page about nothing hides the one line that matters
         common.write(report, arguments, sys.stdout)
     return common.status(report, arguments.fail_on)
+
+
+def _captures(names: Sequence[str]) -> Iterator[str]:
+    """The files, and in place of folders the captures in them."""
+    for name in names:
+        if not Path(name).is_dir():
+            yield name
+            continue
+        found, others = captures_in(name)
+        if found and others:
+            print(f"trace-go: {clean(name)}: {others:,} files that are no captures are left out", file=sys.stderr)
+        yield from found or [name]
 
 
 def _bundle(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Source, Options] | None:

@@ -244,7 +244,7 @@ def _transport(batch: Batch, data: U8, row: I64, ip: _Fields) -> Segments:
     header = np.where(is_tcp, (head["offset"] >> 4).astype(np.int64) * 4, np.where(ports, 8, 0))
     payload = ip["l4"] + header
     segments = Segments(
-        number=batch.first_number + row,
+        number=batch.number(row),
         time_ns=np.maximum(batch.time_ns[row], 1),  # 0 is "not seen"
         protocol=ip["protocol"],
         src=ip["src"],

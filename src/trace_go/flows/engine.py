@@ -5,7 +5,7 @@ State carries over from batch to batch, so any source is the same code, and how 
 
 import ipaddress
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -43,18 +43,10 @@ _Note = tuple[int, Callable[..., None], tuple[Any, ...]]
 
 
 class Engine:
-    """One capture's state. `client_name` names the client of a ClientHello, e.g. gocmd.fingerprints; flows are numbered
-    from `first_id`; `keys` open TLS."""
+    """One capture's state. `client_name` names the client of a ClientHello, e.g. gocmd.fingerprints; `keys` open TLS."""
 
-    def __init__(
-        self,
-        client_name: Callable[[ClientHello], str],
-        *,
-        file: int = 0,
-        first_id: int = 0,
-        keys: Keys | None = None,
-    ) -> None:
-        self.file, self.first_id, self.keys = file, first_id, keys
+    def __init__(self, client_name: Callable[[ClientHello], str], keys: Keys | None = None) -> None:
+        self.keys = keys
         self._client_name = client_name
         self._addresses = Addresses()
         self._texts: dict[int, str] = {}
@@ -188,11 +180,13 @@ class Engine:
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
-    def finish(self, owners: Mapping[SocketKey, str] | None = None) -> Traffic:
-        """The flows and lookups of everything added so far; may be called again after more batches."""
+    def finish(self, owners: Mapping[SocketKey, str] | None = None, ends_ns: Sequence[int] = ()) -> Traffic:
+        """The flows and lookups of everything added so far; may be called again after more batches.
+
+        ends_ns: when the capturing ended each time, rising; only needed where it did more than once.
+        """
         context = outcome.Context(
-            file=self.file,
-            last_ns=self._last_ns,
+            ends_ns=(*ends_ns, self._last_ns),
             client_name=self._client_name,
             endpoint=self._endpoint,
             owners=owners or {},
@@ -204,8 +198,8 @@ class Engine:
             numbers = zip(*(rows[name].tolist() for name in FLOW.names or ()), strict=True)
             for index, row in enumerate(numbers, first):
                 talk, icmp_errors = self._talks.get(index), quoted.get(index, {})
-                flows.append(outcome.flow(self.first_id + index, row, talk, icmp_errors, context))
-        return Traffic(flows=tuple(flows), lookups=self._names.lookups(self.file))
+                flows.append(outcome.flow(index, row, talk, icmp_errors, context))
+        return Traffic(flows=tuple(flows), lookups=self._names.lookups())
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

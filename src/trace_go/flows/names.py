@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from trace_go.model.dns import DnsMessage, Lookup
+from trace_go.model.evidence import file_of
 from trace_go.wire.dns import rcode_name, type_name
 
 MAX_LOOKUPS = 200_000
@@ -21,6 +22,8 @@ MAX_PORT = 8
 """queries of one port that an ICMP error may mean; it need not quote more than the ports. Stub resolvers send two"""
 TWICE_NS = 10_000_000
 """a query seen again within this time was captured twice; resolvers wait 100 ms and more before they repeat it"""
+PATIENCE_NS = 60_000_000_000
+"""silence after which the same question is a new lookup; resolver libraries wait 30 s at most (resolv.conf(5))"""
 
 _A, _CNAME, _AAAA = 1, 5, 28
 
@@ -66,7 +69,7 @@ class Names:
                     lookup.answers.append((message, query, transport, number, time_ns))
             return
         for key in keys:
-            found = self._asked(key, transport)
+            found = self._asked(key, transport, time_ns)
             if found and len(found.query_packets) < MAX_QUERIES:
                 found.query_packets.append(number)
                 if not any(known == query and time_ns - at < TWICE_NS for known, _, at in found.sent):
@@ -80,10 +83,11 @@ class Names:
             if not lookup.answers:
                 lookup.icmp = text
 
-    def _asked(self, key: _Key, transport: str) -> _Open | None:
+    def _asked(self, key: _Key, transport: str, time_ns: int) -> _Open | None:
         """The lookup of this question that still waits for its answer, or a new one."""
         found = self._open.get(key)
-        if found is None or any(not answer[0].truncated for answer in found.answers):
+        given_up = found is not None and found.sent and time_ns - found.sent[-1][2] > PATIENCE_NS
+        if found is None or given_up or any(not answer[0].truncated for answer in found.answers):
             found = self._new(key, transport)
             if found:
                 self._open[key] = found
@@ -107,8 +111,8 @@ class Names:
         self._all.append(_Open(key, transport))
         return self._all[-1]
 
-    def lookups(self, file: int) -> tuple[Lookup, ...]:
-        return tuple(_freeze(item, file) for item in self._all)
+    def lookups(self) -> tuple[Lookup, ...]:
+        return tuple(map(_freeze, self._all))
 
 
 def _addresses(message: DnsMessage) -> tuple[str, ...]:
@@ -134,7 +138,7 @@ def _agree(one: tuple[int, tuple[str, ...]], other: tuple[int, tuple[str, ...]])
     return one[0] == other[0] and (set(one[1]) == set(other[1]) or bool(set(one[1]) & set(other[1])))
 
 
-def _freeze(item: _Open, file: int) -> Lookup:
+def _freeze(item: _Open) -> Lookup:
     client, resolver, name, kind = item.key
     whole = [answer for answer in item.answers if not answer[0].truncated]
     final = next(iter(whole or item.answers), None)
@@ -159,5 +163,5 @@ def _freeze(item: _Open, file: int) -> Lookup:
         query_packets=tuple(item.query_packets),
         answer_packets=tuple(answer[3] for answer in item.answers),
         icmp_error=item.icmp,
-        file=file,
+        file=file_of((*item.query_packets, *(answer[3] for answer in item.answers))[0]),
     )

@@ -1,13 +1,14 @@
 """Freezes a flow: its counters, what it spoke, and how it ended."""
 
-from collections.abc import Callable, Mapping
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
 
 from trace_go.flows.conversation import Conversation, Side
 from trace_go.flows.table import UDP_KEY
-from trace_go.model.evidence import Visibility
+from trace_go.model.evidence import Visibility, file_of
 from trace_go.model.flow import Endpoint, Flow, Outcome, Reset, Tunnel
 from trace_go.model.http import Exchange
 from trace_go.model.tls import ClientHello, TlsSession, TlsState
@@ -31,12 +32,14 @@ Quoted = Mapping[int, tuple[str, int]]
 class Context(Struct, frozen=True, kw_only=True):
     """What freezing a flow needs from the engine."""
 
-    file: int
-    last_ns: int
-    """time of the last packet of the capture"""
+    ends_ns: Sequence[int]
+    """when the capturing ended each time, rising: times of last packets"""
     client_name: Callable[[ClientHello], str]
     endpoint: Callable[[int], Endpoint]
     owners: Mapping[tuple[str, int, str, int], str]
+
+    def watched_until(self, time_ns: int) -> int:
+        return self.ends_ns[min(bisect_left(self.ends_ns, time_ns), len(self.ends_ns) - 1)]
 
 
 class _Facts(Struct, frozen=True, kw_only=True):
@@ -133,7 +136,8 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
     up = _beyond(reach[client], acked[server]) if acked_ns[server] else 0
     down = _beyond(reach[server], acked[client]) if acked_ns[client] else 0
     left_ns = fin_ns[client] or (reset_ns if reset and reset.from_client else 0)
-    waited_ns = left_ns or context.last_ns
+    watched_ns = context.watched_until(end_ns)
+    waited_ns = left_ns or watched_ns
     # A SYN-ACK behind the reset comes too late.
     refused = reset is not None and not reset.from_client and reset.time_ns < syn_ack_ns
     # The last bytes of the server begin behind those that the client asks for after them.
@@ -146,7 +150,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         reset=reset,
         icmp=client in icmp,
         mute=waited_ns - max(last_data[server], syn_ack_ns) >= PATIENCE_NS,
-        waited=context.last_ns - max(last_data[client], syn_ns) >= PATIENCE_NS,
+        waited=watched_ns - max(last_data[client], syn_ns) >= PATIENCE_NS,
         abandoned=0 < fin_ns[client] < first_data[server]
         or (not any(fin_ns) and bool(first_data[server]) and reset is not None and reset.from_client),
         unacked=up,
@@ -162,7 +166,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         transport="udp" if udp else "tcp",
         client=ends[client],
         server=ends[server],
-        file=context.file,
+        file=file_of(first_packet),
         first_packet=first_packet,
         last_packet=last_packet,
         start_ns=start_ns,

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from trace_go.flows.decode import ACK, FIN, RST, SYN, UDP, Segments
 from trace_go.flows.grouping import Rows, group, retransmitted, starts_of, unwrapped
+from trace_go.model.evidence import FILE_SHIFT
 from trace_go.model.packets import I64
 
 UDP_KEY = 1 << 60
@@ -161,9 +162,12 @@ class FlowTable:
         if not packet.any():
             return
         at = np.flatnonzero(packet[runs.run] > 0)
-        run, number = runs.run[at], seg.number[runs.order[at]]
+        run, number, time_ns = runs.run[at], seg.number[runs.order[at]], seg.time_ns[runs.order[at]]
         same = runs.side[at] == rows["reset_side"][runs.flow][run]
-        at = at[same & (number > packet[run]) & ((runs.flags[at] & RST) == 0)]
+        # Numbers tell the order within a file only.
+        in_file = number >> FILE_SHIFT == packet[run] >> FILE_SHIFT
+        later = np.where(in_file, number > packet[run], time_ns > rows["reset_ns"][runs.flow][run])
+        at = at[same & later & ((runs.flags[at] & RST) == 0)]
         place, flow = self._unseen(rows["after_reset_packet"], runs, at)
         rows["after_reset_packet"][flow] = seg.number[runs.order[place]]
         rows["after_reset_ttl"][flow] = seg.ttl[runs.order[place]]

@@ -4,6 +4,18 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+FILE_SHIFT = 40
+"""A packet's number, counted from 1 as Wireshark does, is in the lower 40 bits; above them is the index of its file.
+So numbers rise through files that follow each other, and those of a single file are plain."""
+
+
+def file_of(number: int) -> int:
+    return number >> FILE_SHIFT
+
+
+def number_in_file(number: int) -> int:
+    return number & ((1 << FILE_SHIFT) - 1)
+
 
 class EvidenceKind(StrEnum):
     PACKET = "packet"
@@ -42,7 +54,8 @@ class Evidence(Struct, frozen=True, kw_only=True, gc=False):
 
 
 def packet(number: int, text: str, file: int = 0) -> Evidence:
-    return Evidence(kind=EvidenceKind.PACKET, text=text, packet=number, file=file)
+    """number: as in the columns, with its file above FILE_SHIFT; else it is one of `file`."""
+    return Evidence(kind=EvidenceKind.PACKET, text=text, packet=number_in_file(number), file=file_of(number) or file)
 
 
 def log(line: int, text: str) -> Evidence:

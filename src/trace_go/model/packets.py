@@ -26,7 +26,7 @@ class LinkType(IntEnum):
 
 
 class Batch(Struct, frozen=True, kw_only=True, gc=False):
-    """Some packets of one file as columns; row i of every column is one packet, in file order.
+    """Some packets as columns; row i of every column is one packet, in the order of its file.
 
     All arrays have shape (n,). `data` is the chunk they point into; it is only valid until the next batch is asked for.
     """
@@ -44,9 +44,26 @@ class Batch(Struct, frozen=True, kw_only=True, gc=False):
     linktype: I64
     """LINKTYPE_ number"""
     first_number: int
-    """number of row 0 in its file; packet numbers count from 1 as Wireshark's do"""
-    file: int = 0
-    """index of the file in the list of files that are read together"""
+    """number of row 0, with its file (evidence.FILE_SHIFT); the following rows have the following numbers"""
+    numbers: I64 | None = None
+    """the number of each row where they do not follow each other: rows of several files"""
+
+    def number(self, row: I64) -> I64:
+        return self.first_number + row if self.numbers is None else self.numbers[row]
+
+    def part(self, start: int, stop: int) -> "Batch":
+        """The rows from `start` up to `stop`."""
+        rows = slice(start, stop)
+        return Batch(
+            data=self.data,
+            offset=self.offset[rows],
+            captured=self.captured[rows],
+            length=self.length[rows],
+            time_ns=self.time_ns[rows],
+            linktype=self.linktype[rows],
+            first_number=self.first_number + start,
+            numbers=None if self.numbers is None else self.numbers[rows],
+        )
 
     def __len__(self) -> int:
         return len(self.offset)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from trace_go.model import chain, crossing, dns, evidence, finding, flow, http, ledger, report, tls
+from trace_go.model.evidence import file_of, number_in_file
 from trace_go.model.go import GoAccount
 from trace_go.paths.graph import hop_graph
 
@@ -157,6 +158,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     file: int
     first_packet: int
     last_packet: int
+    last_file: int
     start: str | None
     duration_s: float
     outcome: str
@@ -332,9 +334,9 @@ def _crossing(x: crossing.Crossing) -> Crossing:
         name=x.name,
         relation=x.relation,
         file=x.file,
-        packet=x.packet,
+        packet=number_in_file(x.packet),
         beyond_file=x.beyond_file if seen else None,
-        beyond_packet=x.beyond_packet if seen else None,
+        beyond_packet=number_in_file(x.beyond_packet) if seen else None,
         server=x.server or None,
         clock_s=x.clock_s,
     )
@@ -440,7 +442,7 @@ def _command(x: GoAccount) -> Command:
 
 
 def _packets(*numbers: int) -> list[int]:
-    return [number for number in numbers if number]
+    return [number_in_file(number) for number in numbers if number]
 
 
 def _hex(numbers: Iterable[int]) -> list[str]:
@@ -456,8 +458,9 @@ def _flow(x: flow.Flow) -> Flow:
         server=Endpoint(ip=x.server.ip, port=x.server.port),
         name=x.name,
         file=x.file,
-        first_packet=x.first_packet,
-        last_packet=x.last_packet,
+        first_packet=number_in_file(x.first_packet),
+        last_packet=number_in_file(x.last_packet),
+        last_file=max(file_of(x.last_packet), x.file),
         start=time(x.start_ns),
         duration_s=(x.end_ns - x.start_ns) / 1e9,
         outcome=x.outcome,
@@ -465,13 +468,17 @@ def _flow(x: flow.Flow) -> Flow:
         packets=Bytes(up=x.packets_up, down=x.packets_down),
         bytes=Bytes(up=x.bytes_up, down=x.bytes_down),
         retransmissions=Bytes(up=x.retransmissions_up, down=x.retransmissions_down),
-        reset=Reset(packet=x.reset.packet, from_client=x.reset.from_client, ttl=x.reset.ttl) if x.reset else None,
+        reset=_reset(x.reset) if x.reset else None,
         icmp=x.icmp,
         tls=_tls(x.tls) if x.tls else None,
         tunnel=_tunnel(x.tunnel, x) if x.tunnel else None,
         http=[_http(item) for item in x.exchanges],
         process=x.process,
     )
+
+
+def _reset(x: flow.Reset) -> Reset:
+    return Reset(packet=number_in_file(x.packet), from_client=x.from_client, ttl=x.ttl)
 
 
 def _tls(x: tls.TlsSession) -> Tls:
@@ -494,10 +501,10 @@ def _tls(x: tls.TlsSession) -> Tls:
         chain_visibility=x.chain_visibility,
         certificates=[_certificate(item) for item in x.chain],
         alerts=[
-            Alert(level=a.level, description=a.description, from_client=a.from_client, packet=a.packet)
+            Alert(level=a.level, description=a.description, from_client=a.from_client, packet=number_in_file(a.packet))
             for a in x.alerts
         ],
-        hello_packet=x.hello_packet,
+        hello_packet=number_in_file(x.hello_packet),
         problem=x.problem,
         opening=x.opening,
     )
@@ -563,7 +570,7 @@ def _dns(x: dns.Lookup) -> Dns:
         latency_s=x.latency_s,
         retries=x.retries,
         conflicting=x.conflicting,
-        packets=[*x.query_packets, *x.answer_packets],
+        packets=_packets(*x.query_packets, *x.answer_packets),
         file=x.file,
     )
 
