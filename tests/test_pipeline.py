@@ -1,12 +1,13 @@
 """The whole flow on shipped captures: pure, picklable, and at ease with files that cannot be read."""
 
 import pickle
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from trace_go.gocmd.config import Config, Suppression
 from trace_go.model.evidence import EvidenceKind, Visibility
@@ -14,6 +15,7 @@ from trace_go.model.finding import VerdictStatus
 from trace_go.model.go import GoAccount
 from trace_go.model.ledger import HandledBy
 from trace_go.pipeline import Options, Source, analyse, judge, observe, probe, selected
+from trace_go.report.v1 import of_report
 from trace_go.trust.store import TrustStore, certifi_store
 
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -94,6 +96,44 @@ def test_several_files_keep_their_numbers(store: TrustStore) -> None:
     for request in case.requests:
         for hop in request.hops:
             assert hop.flow is None or case.flows[hop.flow].file == request.evidence[0].file
+
+
+def split(path: Path, folder: Path, file_of_packet: Callable[[int], int]) -> list[Path]:
+    """The packets of a capture in several files, the last file first."""
+    blob = path.read_bytes()
+    parts: dict[int, bytes] = {}
+    at, number = 24, 0
+    while at < len(blob):
+        end = at + 16 + struct.unpack_from("<I", blob, at + 8)[0]
+        name = file_of_packet(number)
+        parts[name] = parts.get(name, blob[:24]) + blob[at:end]
+        at, number = end, number + 1
+    for name, content in parts.items():
+        (folder / f"part{name}.pcap").write_bytes(content)
+    return [folder / f"part{name}.pcap" for name in sorted(parts, reverse=True)]
+
+
+def without_numbers(item: Any) -> Any:
+    """What a report says, but not in which packet."""
+    if isinstance(item, dict):
+        numbers = {"packet", "packets", "file", "last_file", "first_packet", "last_packet", "hello_packet"}
+        return {key: without_numbers(value) for key, value in item.items() if key not in numbers}
+    return [without_numbers(value) for value in item] if isinstance(item, list) else item
+
+
+@pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "parts", [lambda number: number // 20, lambda number: number * 7919 % 13 % 3], ids=["ring", "tap"]
+)
+def test_parts_say_what_the_whole_says(
+    path: Path, parts: Callable[[int], int], tmp_path: Path, store: TrustStore
+) -> None:
+    whole, divided = (
+        to_builtins(of_report(analyse(source(*paths), Options(store=store))))
+        for paths in ([path], split(path, tmp_path, parts))
+    )
+    for name in ("flows", "dns", "requests", "findings", "verdict"):
+        assert without_numbers(divided[name]) == without_numbers(whole[name]), name
 
 
 def test_what_cannot_be_read_is_told_and_the_rest_goes_on(tmp_path: Path, store: TrustStore) -> None:

@@ -92,6 +92,19 @@ def test_asking_again_after_the_answer_is_another_lookup() -> None:
     assert (first.addresses, second.addresses, first.conflicting, second.conflicting) == ((ONE,), (TWO,), False, False)
 
 
+def test_a_question_after_a_minute_of_silence_is_another_lookup() -> None:
+    found = traffic([asked(at * 1000, 5000, query(7, NAME)) for at in (0, 5, 64, 125)]).lookups
+    assert [(lookup.retries, lookup.rcode) for lookup in found] == [(2, None), (0, None)]
+
+
+def test_an_answer_that_was_recorded_before_its_query() -> None:
+    """Two interfaces or queues of a card are not in step."""
+    (found,) = traffic([told(1, 5000, reply(7, NAME, [ONE])), asked(1.001, 5000, query(7, NAME))]).lookups
+    assert (found.addresses, found.latency_s, found.query_packets, found.answer_packets) == ((ONE,), 0, (2,), (1,))
+    earlier, found = traffic([told(1, 5000, reply(7, NAME, [ONE])), asked(12, 5000, query(7, NAME))]).lookups
+    assert (earlier.latency_s, earlier.rcode, found.rcode) == (None, "NOERROR", None)
+
+
 def test_injected_answers_conflict() -> None:
     frames = [
         asked(0, 5000, query(7, NAME)),

@@ -4,7 +4,7 @@ State carries over from batch to batch, so any source is the same code, and how 
 """
 
 import ipaddress
-from bisect import bisect_left
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -53,7 +53,7 @@ class Engine:
         self._table = FlowTable()
         self._talks: dict[int, Conversation] = {}
         self._names = Names()
-        self._quotes: list[tuple[tuple[int, int], int, str, int]] = []
+        self._quotes: list[tuple[tuple[int, int], int, str, int, int]] = []
         self._icmp_read = 0
         self._last_ns = 0
 
@@ -69,7 +69,7 @@ class Engine:
             segments = segments.take(np.flatnonzero(ports))
         self._streams(data.data, segments, self._table.add(segments), notes)
         self._datagrams(data, segments, notes)
-        for _, note, arguments in sorted(notes, key=itemgetter(0)):
+        for _, note, arguments in sorted(notes, key=_place_in(batch)):
             note(*arguments)
 
     # -- TCP ---------------------------------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ class Engine:
         at = np.flatnonzero(np.where(six, np.isin(kind, icmp.V6_KINDS), np.isin(kind, icmp.V4_KINDS)))
         at = at[: MAX_ICMP - self._icmp_read]
         self._icmp_read += len(at)
-        columns = (seg.payload, seg.captured, seg.number, seg.protocol)
-        for start, size, number, protocol in zip(*(column[at].tolist() for column in columns), strict=True):
+        columns = (seg.payload, seg.captured, seg.number, seg.time_ns, seg.protocol)
+        for start, size, number, time_ns, protocol in zip(*(column[at].tolist() for column in columns), strict=True):
             try:
                 error = icmp.maybe_error(bytes(data[start : start + size]), ipv6=protocol == ICMPV6)
             except WireError:
@@ -147,7 +147,7 @@ class Engine:
             src, dst = self._addresses.number(error.src), self._addresses.number(error.dst)
             source, target = (src << 16) | error.sport, (dst << 16) | error.dport
             key = (min(source, target) | (UDP_KEY if error.protocol == UDP else 0), max(source, target))
-            self._quotes.append((key, int(source > target), error.text, number))
+            self._quotes.append((key, int(source > target), error.text, number, time_ns))
             if error.dport == DNS_PORT:
                 notes.append((number, self._names.failed, (self._ip(src), error.sport, self._ip(dst), error.text)))
 
@@ -161,8 +161,8 @@ class Engine:
             if key in flows:
                 flows[key].append(flow)
         found: dict[int, dict[int, tuple[str, int]]] = {}
-        for key, side, text, number in self._quotes:
-            begun = bisect_left(flows[key], number, key=rows["first_packet"].__getitem__)
+        for key, side, text, number, time_ns in self._quotes:
+            begun = bisect_right(flows[key], time_ns, key=rows["start_ns"].__getitem__)
             if begun:
                 found.setdefault(flows[key][begun - 1], {}).setdefault(side, (text, number))
         return found
@@ -200,6 +200,14 @@ class Engine:
                 talk, icmp_errors = self._talks.get(index), quoted.get(index, {})
                 flows.append(outcome.flow(index, row, talk, icmp_errors, context))
         return Traffic(flows=tuple(flows), lookups=self._names.lookups())
+
+
+def _place_in(batch: Batch) -> Callable[[_Note], int]:
+    """Sorts notes as their packets stand in the batch."""
+    if batch.numbers is None:
+        return itemgetter(0)
+    places = dict(zip(batch.numbers.tolist(), range(len(batch)), strict=True))
+    return lambda note: places[note[0]]
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

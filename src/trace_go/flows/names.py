@@ -69,7 +69,7 @@ class Names:
                     lookup.answers.append((message, query, transport, number, time_ns))
             return
         for key in keys:
-            found = self._asked(key, transport, time_ns)
+            found = self._overtaken(query, key, time_ns) or self._asked(key, transport, time_ns)
             if found and len(found.query_packets) < MAX_QUERIES:
                 found.query_packets.append(number)
                 if not any(known == query and time_ns - at < TWICE_NS for known, _, at in found.sent):
@@ -82,6 +82,11 @@ class Names:
         for lookup in self._by_port.get((client, port, resolver), ()):
             if not lookup.answers:
                 lookup.icmp = text
+
+    def _overtaken(self, query: _Query, key: _Key, time_ns: int) -> _Open | None:
+        """The lookup of an answer that was recorded before its query, as captures at two places or queues do."""
+        found = self._by_query.get((query, key))
+        return found if found and not found.sent and abs(time_ns - found.answers[0][4]) < TWICE_NS else None
 
     def _asked(self, key: _Key, transport: str, time_ns: int) -> _Open | None:
         """The lookup of this question that still waits for its answer, or a new one."""
@@ -154,7 +159,7 @@ def _freeze(item: _Open) -> Lookup:
         addresses=_addresses(final[0]) if final else (),
         cnames=tuple(record.value for record in final[0].answers if record.type == _CNAME) if final else (),
         start_ns=start_ns,
-        latency_s=(final[4] - start_ns) / 1e9 if final and item.sent else None,
+        latency_s=max(final[4] - start_ns, 0) / 1e9 if final and item.sent else None,
         # TCP after UDP follows a truncated answer, not silence.
         retries=len(item.sent) - len({transport for _, transport, _ in item.sent}),
         conflicting=bool(conflicts),
