@@ -1,25 +1,41 @@
 """From packet columns to transport columns: link, IP and TCP/UDP/ICMP headers, vectorised.
 
 IP and transport headers are gathered once into contiguous records, so a field costs a strided view, not a gather. Rows
-that are cut short, fragmented beyond the first or of another protocol are left out.
+that are cut short or of another protocol are left out. What tunnels and fragments hold is decoded in further rounds,
+which cost nothing where there is none.
 Sources: RFC 791, 8200, 9293, 768; IEEE 802.1Q; tcpdump.org/linktypes (SLL, SLL2, NULL, RAW).
 """
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+from msgspec.structs import replace
 
+from trace_go.flows.fragments import FRAGMENT, MAX_EXTENSIONS, Fragments
 from trace_go.flows.grouping import group
+from trace_go.flows.layers import (
+    DIX_MAX,
+    ETHERTYPE,
+    IPV4,
+    IPV6,
+    LAYERS,
+    LLC,
+    MAX_LAYERS,
+    PAD,
+    PEELED_PROTOCOLS,
+    PORT,
+    PROTOCOL,
+    TUNNEL_PORTS,
+    Rest,
+    peel,
+)
 from trace_go.model.packets import I64, U8, Batch, LinkType
 
-PAD = 16
-"""bytes that must follow the last packet in a batch's data for the header windows (else the data is copied)"""
 MAX_TAGS = 4
 """VLAN tags skipped per frame; IEEE 802.1ad stacks two"""
-MAX_EXTENSIONS = 8
-"""IPv6 extension headers skipped per packet; RFC 8200 §4.1 names seven, each at most once or twice"""
 
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+TCP, UDP, ICMP, ICMPV6, AUTHENTICATION = 6, 17, 1, 58, 51
+_EXTENSIONS = (0, 43, 44, AUTHENTICATION, 60, 135, 139, 140)
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 _TCP = np.dtype([
@@ -35,12 +51,26 @@ _IPV6 = np.dtype([
 ])  # fmt: skip
 _NONE = 255
 """no protocol (reserved by IANA)"""
-_NEED = np.full(256, 1 << 40)
+_NEED = np.full(FRAGMENT + 1, 1 << 40)
 _NEED[[TCP, UDP, ICMP, ICMPV6]] = 20, 8, 8, 8
 """protocol → shortest header; more than a packet has for what is not read"""
+_INNER = np.append(PEELED_PROTOCOLS, True)
+"""whether the protocol's packets, or fragments, hold more"""
 _ETHERTYPE_TAGS = (0x8100, 0x88A8, 0x9100)
-_LAYOUTS = {LinkType.ETHERNET: (12, 14), LinkType.LINUX_SLL: (14, 16), LinkType.LINUX_SLL2: (0, 20)}
+_LAYOUTS = {
+    LinkType.ETHERNET: (12, 14),
+    LinkType.LINUX_SLL: (14, 16),
+    LinkType.LINUX_SLL2: (0, 20),
+    LinkType.APPLE_IP_OVER_IEEE1394: (16, 18),
+    LinkType.BRCM_TAG: (16, 18),
+    LinkType.BRCM_TAG_PREPEND: (16, 18),
+    LinkType.DSA_TAG_DSA: (16, 18),
+    LinkType.DSA_TAG_EDSA: (20, 22),
+}
 """link type → where its EtherType and its payload begin"""
+_RAW = frozenset({LinkType.RAW, LinkType.RAW_BSD, LinkType.RAW_OPENBSD, LinkType.IPV4, LinkType.IPV6, IPV4, IPV6})
+_LINKS = frozenset({*_RAW, *_LAYOUTS, LinkType.NULL, LinkType.LOOP, *LAYERS.tolist()})
+"""what is understood"""
 
 Headers = npt.NDArray[np.void]
 
@@ -105,25 +135,87 @@ class Addresses:
         return self._packed[number - (1 << 32)] if number >> 32 else number.to_bytes(4, "big")
 
 
-def decode(batch: Batch, addresses: Addresses) -> tuple[U8, Segments]:
+class State:
+    """What outlives a batch."""
+
+    def __init__(self) -> None:
+        self.addresses = Addresses()
+        self.fragments = Fragments()
+
+
+def decode(batch: Batch, state: State) -> tuple[U8, Segments]:
     """The batch's transport packets and the data their payload offsets point into (the batch's, or a padded copy).
 
-    The batch must not be empty.
+    The batch must not be empty. Of a packet in a tunnel the innermost is given, with the number of the outermost.
     """
     data = batch.data
     end = int((batch.offset + batch.captured).max())
     if len(data) < end + PAD:
         data = np.concatenate([data[:end], np.zeros(PAD, np.uint8)])
-    row, l3, version = _network(batch, data)
+    found, rest = _decode(batch, data, state.addresses)
+    levels, outer = [found], batch
+    while len(rest.row) and len(levels) <= MAX_LAYERS:
+        fragment = rest.layer == PROTOCOL | FRAGMENT
+        inner = [peel(data, outer, _some(rest, ~fragment))]
+        if fragment.any() and (joined := state.fragments.join(data, outer, _some(rest, fragment))):
+            data = joined.data
+            inner.append(joined)
+        frames = [part for part in inner if part]
+        if not frames:
+            break
+        outer = frames[0] if len(frames) == 1 else _both(*frames)
+        found, rest = _decode(outer, data, state.addresses)
+        levels.append(found)
+    return data, found if len(levels) == 1 else _innermost(levels, batch)
+
+
+def _some(rest: Rest, mask: npt.NDArray[np.bool_]) -> Rest:
+    return Rest(*(column[mask] for column in rest))
+
+
+def _both(one: Batch, other: Batch) -> Batch:
+    """Two batches of the other's data as one; the one's data is the beginning of it."""
+    columns = {
+        name: np.concatenate([getattr(one, name), getattr(other, name)])
+        for name in ("offset", "captured", "length", "time_ns", "linktype", "numbers")
+    }
+    return replace(other, **columns)
+
+
+def _innermost(levels: list[Segments], batch: Batch) -> Segments:
+    """The segments of all levels in file order; of a packet that has some on several levels, those of the last."""
+    level = np.repeat(np.arange(len(levels)), [len(part) for part in levels])
+    names = Segments.__struct_fields__
+    found = Segments(**{name: np.concatenate([getattr(part, name) for part in levels]) for name in names})
+    order = np.lexsort((level, found.number))
+    ends = np.flatnonzero(np.diff(found.number[order], append=-1) != 0)
+    deepest = np.repeat(level[order[ends]], np.diff(ends, prepend=-1))
+    kept = order[level[order] == deepest]
+    return found.take(kept[np.argsort(batch.place(found.number[kept]), kind="stable")])
+
+
+def _decode(batch: Batch, data: U8, addresses: Addresses) -> tuple[Segments, Rest]:
+    """Transport packets, and the rows that hold another layer instead or as well."""
+    row, l3, version, links = _network(batch, data)
     six = np.flatnonzero(version == 6)
     if not len(six):
-        return data, _transport(batch, data, row, _ipv4(batch, data, row, l3))
-    four = np.flatnonzero(version == 4)
-    ip = _ipv4(batch, data, row[four], l3[four])
-    ip = {name: _scattered(len(row), four, column) for name, column in ip.items()}
-    for name, column in _ipv6(batch, data, row[six], l3[six], addresses).items():
-        ip[name][six] = column
-    return data, _transport(batch, data, row, ip)
+        ip = _ipv4(batch, data, row, l3)
+    else:
+        four = np.flatnonzero(version == 4)
+        ip = _ipv4(batch, data, row[four], l3[four])
+        ip = {name: _scattered(len(row), four, column) for name, column in ip.items()}
+        for name, column in _ipv6(batch, data, row[six], l3[six], addresses).items():
+            ip[name][six] = column
+    segments, tunnels = _transport(batch, data, row, l3, ip)
+    return segments, _joined([*links, *tunnels])
+
+
+def _joined(parts: list[Rest]) -> Rest:
+    return Rest(*map(np.concatenate, zip(*parts, strict=True))) if len(parts) > 1 else (parts or [_NOTHING])[0]
+
+
+_NONE_OF_THEM = np.empty(0, np.int64)
+_NOTHING = Rest(*[_NONE_OF_THEM] * 5)
 
 
 def _scattered(size: int, at: npt.NDArray[np.intp], values: I64) -> I64:
@@ -146,33 +238,41 @@ def _uint16(data: U8, at: I64) -> I64:
     return (data[at].astype(np.int64) << 8) | data[at + 1]
 
 
-def _network(batch: Batch, data: U8) -> tuple[I64, I64, I64]:
-    """Rows that carry IP, where their IP header starts, and its version (4 or 6), in file order."""
+def _network(batch: Batch, data: U8) -> tuple[I64, I64, I64, list[Rest]]:
+    """Rows that carry IP, where their IP header starts, and its version (4 or 6), in file order; and the other rows."""
     links = batch.linktype
-    parts = []
-    for link in set(links.tolist()) if (links != links[0]).any() else {int(links[0])}:
+    parts, others = [], []
+    for link in _LINKS & set(links.tolist()) if (links != links[0]).any() else {int(links[0])}:
         rows = np.flatnonzero((batch.captured >= 20) & (links == link))
         at, captured = batch.offset[rows], batch.captured[rows]
         l3, version = _link(data, at, captured, link)
         need = np.where(version == 4, 20, np.where(version == 6, 40, captured + 1))
         good = np.flatnonzero(l3 + need <= at + captured)
         parts.append((rows[good], l3[good], version[good]))
+        if len(good) < len(rows):
+            more = np.flatnonzero(np.isin(version, LAYERS))
+            end = at[more] + captured[more]
+            others.append(Rest(rows[more], version[more], l3[more], end, at[more] + batch.length[rows[more]]))
     if len(parts) == 1:
-        return parts[0]
+        return *parts[0], others
+    parts.append((_NONE_OF_THEM, _NONE_OF_THEM, _NONE_OF_THEM))
     row, l3, version = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.argsort(row)
-    return row[order], l3[order], version[order]
+    order = np.argsort(row, kind="stable")
+    return row[order], l3[order], version[order], others
 
 
 def _link(data: U8, at: I64, captured: I64, link: int) -> tuple[I64, I64]:
-    """Offset and version of the IP header of frames of one link type, 20 bytes or more; version 0 for anything else."""
-    if link in (LinkType.RAW, LinkType.RAW_BSD, LinkType.RAW_OPENBSD, LinkType.IPV4, LinkType.IPV6):
+    """Of frames of one link type, 20 bytes or more: where their IP header begins, and its version.
+
+    In place of a version, which may be nonsense, those that hold no IP have their layer.
+    """
+    if link in _RAW:
         return at, (data[at] >> 4).astype(np.int64)
     if link in (LinkType.NULL, LinkType.LOOP):
         # An address family whose byte order and numbers differ from system to system: the IP header tells the same.
         return at + 4, (data[at + 4] >> 4).astype(np.int64)
     if link not in _LAYOUTS:
-        return at, np.zeros(len(at), np.int64)
+        return at, np.full(len(at), link)
     kind_at, size = _LAYOUTS[LinkType(link)]
     ethertype, l3 = _uint16(data, at + kind_at), at + size
     for _ in range(MAX_TAGS):
@@ -181,7 +281,10 @@ def _link(data: U8, at: I64, captured: I64, link: int) -> tuple[I64, I64]:
             break
         ethertype[tagged] = _uint16(data, l3[tagged] + 2)
         l3[tagged] += 4
-    return l3, np.where(ethertype == 0x0800, 4, np.where(ethertype == 0x86DD, 6, 0))
+    version = np.where(ethertype == 0x0800, 4, np.where(ethertype == 0x86DD, 6, 0))
+    other = np.flatnonzero(version == 0)
+    version[other] = np.where(ethertype[other] < DIX_MAX, LLC, ETHERTYPE | ethertype[other])
+    return l3, version
 
 
 _Fields = dict[str, I64]
@@ -196,13 +299,15 @@ def _ipv4(batch: Batch, data: U8, row: I64, l3: I64) -> _Fields:
     wire = batch.offset[row] + batch.length[row] - l3
     # 0: the kernel handed over a super-packet before segmentation (offload) and left the length to the card.
     total = np.where(total == 0, wire, np.minimum(total, wire))
-    good = (ip["vihl"] >> 4 == 4) & (size >= 20) & (total >= size) & ((ip["fragment"] & 0x1FFF) == 0)
+    good = (ip["vihl"] >> 4 == 4) & (size >= 20) & (total >= size)
+    protocol = np.where(good, ip["protocol"], _NONE).astype(np.int64)
+    protocol[np.flatnonzero((ip["fragment"] & 0x3FFF != 0) & good)] = FRAGMENT
     return {
         "l4": l3 + size,
         "end": l3 + total,
         "src": ip["src"].astype(np.int64),
         "dst": ip["dst"].astype(np.int64),
-        "protocol": np.where(good, ip["protocol"], _NONE).astype(np.int64),
+        "protocol": protocol,
         "ttl": ip["ttl"].astype(np.int64),
     }
 
@@ -215,14 +320,14 @@ def _ipv6(batch: Batch, data: U8, row: I64, l3: I64, addresses: Addresses) -> _F
     limit = batch.offset[row] + batch.captured[row]
     l4, protocol, good = l3 + 40, ip["protocol"].astype(np.int64), ip["word"] >> 28 == 6
     for _ in range(MAX_EXTENSIONS):
-        more = np.flatnonzero(np.isin(protocol, (0, 43, 44, 51, 60)) & (l4 + 8 <= limit) & good)
+        more = np.flatnonzero(np.isin(protocol, _EXTENSIONS) & (l4 + 8 <= limit) & good)
         if not len(more):
             break
         at, kind = l4[more], protocol[more]
         size = data[at + 1].astype(np.int64)
-        l4[more] = at + np.where(kind == 44, 8, np.where(kind == 51, (size + 2) * 4, (size + 1) * 8))
-        good[more] &= (kind != 44) | ((_uint16(data, at + 2) & 0xFFF8) == 0)
-        protocol[more] = data[at]
+        l4[more] = at + np.where(kind == 44, 8, np.where(kind == AUTHENTICATION, (size + 2) * 4, (size + 1) * 8))
+        piece = (kind == 44) & ((_uint16(data, at + 2) & 0xFFF9) != 0)
+        protocol[more] = np.where(piece, FRAGMENT, data[at])
     return {
         "l4": l4,
         "end": l3 + total,
@@ -233,10 +338,17 @@ def _ipv6(batch: Batch, data: U8, row: I64, l3: I64, addresses: Addresses) -> _F
     }
 
 
-def _transport(batch: Batch, data: U8, row: I64, ip: _Fields) -> Segments:
-    limit = np.minimum(batch.offset[row] + batch.captured[row], ip["end"])
+def _transport(batch: Batch, data: U8, row: I64, l3: I64, ip: _Fields) -> tuple[Segments, list[Rest]]:
+    """Segments, and the rows whose packet or datagram holds another layer."""
+    limit, rest = np.minimum(batch.offset[row] + batch.captured[row], ip["end"]), []
     wanted = ip["l4"] + _NEED[ip["protocol"]] <= limit
     if not wanted.all():
+        wanted |= _behind_authentication(data, ip, limit)
+        inner = np.flatnonzero(~wanted & _INNER[ip["protocol"]])
+        if len(inner):
+            protocol = ip["protocol"][inner]
+            at = np.where(protocol == FRAGMENT, l3[inner], ip["l4"][inner])
+            rest.append(Rest(row[inner], PROTOCOL | protocol, at, limit[inner], ip["end"][inner]))
         keep = np.flatnonzero(wanted)
         row, limit, ip = row[keep], limit[keep], {name: column[keep] for name, column in ip.items()}
     head, is_tcp = _windows(data, ip["l4"], _TCP), ip["protocol"] == TCP
@@ -259,5 +371,23 @@ def _transport(batch: Batch, data: U8, row: I64, ip: _Fields) -> Segments:
         captured=np.maximum(limit - payload, 0),
         length=ip["end"] - payload,
     )
+    udp = np.flatnonzero(ip["protocol"] == UDP)
+    to, of = segments.dport[udp], segments.sport[udp]
+    tunnels = np.flatnonzero(TUNNEL_PORTS[to] | TUNNEL_PORTS[of])
+    if len(tunnels):
+        at = udp[tunnels]
+        port = np.where(TUNNEL_PORTS[to], to, of)[tunnels]
+        rest.append(Rest(row[at], PORT | port, payload[at], limit[at], ip["end"][at]))
     good = ~is_tcp | ((header >= 20) & (payload <= ip["end"]))
-    return segments if good.all() else segments.take(np.flatnonzero(good))
+    return segments if good.all() else segments.take(np.flatnonzero(good)), rest
+
+
+def _behind_authentication(data: U8, ip: _Fields, limit: I64) -> npt.NDArray[np.bool_]:
+    """Step over the authentication headers of IPv4 (RFC 4302); returns (n,) which rows are complete now."""
+    at = np.flatnonzero((ip["protocol"] == AUTHENTICATION) & (ip["l4"] + 12 <= limit))
+    header = ip["l4"][at]
+    ip["protocol"][at] = data[header]
+    ip["l4"][at] += (data[header + 1].astype(np.int64) + 2) * 4
+    complete = np.zeros(len(limit), bool)
+    complete[at] = ip["l4"][at] + _NEED[ip["protocol"][at]] <= limit[at]
+    return complete

@@ -13,7 +13,7 @@ import numpy as np
 
 from trace_go.flows import outcome
 from trace_go.flows.conversation import END, Conversation
-from trace_go.flows.decode import ICMPV6, TCP, UDP, Addresses, Segments, decode
+from trace_go.flows.decode import ICMPV6, TCP, UDP, Segments, State, decode
 from trace_go.flows.grouping import Rows, starts_of
 from trace_go.flows.names import Names
 from trace_go.flows.table import FLOW, UDP_KEY, FlowTable, Stretch
@@ -48,7 +48,7 @@ class Engine:
     def __init__(self, client_name: Callable[[ClientHello], str], keys: Keys | None = None) -> None:
         self.keys = keys
         self._client_name = client_name
-        self._addresses = Addresses()
+        self._state = State()
         self._texts: dict[int, str] = {}
         self._table = FlowTable()
         self._talks: dict[int, Conversation] = {}
@@ -61,7 +61,9 @@ class Engine:
         if not len(batch):
             return
         self._last_ns = max(self._last_ns, int(batch.time_ns.max()))
-        data, segments = decode(batch, self._addresses)
+        self._take(batch, *decode(batch, self._state))
+
+    def _take(self, batch: Batch, data: U8, segments: Segments) -> None:
         ports = np.isin(segments.protocol, (TCP, UDP))
         notes: list[_Note] = []
         if not ports.all():
@@ -69,7 +71,8 @@ class Engine:
             segments = segments.take(np.flatnonzero(ports))
         self._streams(data.data, segments, self._table.add(segments), notes)
         self._datagrams(data, segments, notes)
-        for _, note, arguments in sorted(notes, key=_place_in(batch)):
+        places = batch.place(np.array([number for number, *_ in notes], np.int64)).tolist()
+        for _, (_, note, arguments) in sorted(zip(places, notes, strict=True), key=itemgetter(0)):
             note(*arguments)
 
     # -- TCP ---------------------------------------------------------------------------------------------------------
@@ -144,7 +147,7 @@ class Engine:
                 continue
             if error is None or error.text == icmp.TOO_BIG:
                 continue
-            src, dst = self._addresses.number(error.src), self._addresses.number(error.dst)
+            src, dst = self._state.addresses.number(error.src), self._state.addresses.number(error.dst)
             source, target = (src << 16) | error.sport, (dst << 16) | error.dport
             key = (min(source, target) | (UDP_KEY if error.protocol == UDP else 0), max(source, target))
             self._quotes.append((key, int(source > target), error.text, number, time_ns))
@@ -172,7 +175,7 @@ class Engine:
     def _ip(self, number: int) -> str:
         text = self._texts.get(number)
         if text is None:
-            text = self._texts[number] = str(ipaddress.ip_address(self._addresses.packed(number)))
+            text = self._texts[number] = str(ipaddress.ip_address(self._state.addresses.packed(number)))
         return text
 
     def _endpoint(self, number: int) -> Endpoint:
@@ -185,6 +188,8 @@ class Engine:
 
         ends_ns: when the capturing ended each time, rising; only needed where it did more than once.
         """
+        if pieces := self._state.fragments.leftovers():
+            self.add(pieces)
         context = outcome.Context(
             ends_ns=(*ends_ns, self._last_ns),
             client_name=self._client_name,
@@ -200,14 +205,6 @@ class Engine:
                 talk, icmp_errors = self._talks.get(index), quoted.get(index, {})
                 flows.append(outcome.flow(index, row, talk, icmp_errors, context))
         return Traffic(flows=tuple(flows), lookups=self._names.lookups())
-
-
-def _place_in(batch: Batch) -> Callable[[_Note], int]:
-    """Sorts notes as their packets stand in the batch."""
-    if batch.numbers is None:
-        return itemgetter(0)
-    places = dict(zip(batch.numbers.tolist(), range(len(batch)), strict=True))
-    return lambda note: places[note[0]]
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

@@ -15,14 +15,44 @@ class LinkType(IntEnum):
 
     NULL = 0
     ETHERNET = 1
+    ARCNET_BSD = 7
+    PPP = 9
+    FDDI = 10
     RAW_BSD = 12
     RAW_OPENBSD = 14
+    PPP_HDLC = 50
+    PPP_ETHER = 51
+    ATM_RFC1483 = 100
     RAW = 101
+    C_HDLC = 104
+    IEEE802_11 = 105
+    FRAME_RELAY = 107
     LOOP = 108
     LINUX_SLL = 113
+    IEEE802_11_PRISM = 119
+    IEEE802_11_RADIOTAP = 127
+    ARCNET_LINUX = 129
+    APPLE_IP_OVER_IEEE1394 = 138
+    USER2 = 149
+    """DLT_PKTAP on macOS wrote this number before PKTAP had one of its own"""
+    IEEE802_11_AVS = 163
+    PPP_PPPD = 166
+    USB_LINUX = 189
+    PPI = 192
+    PPP_WITH_DIRECTION = 204
+    MPLS = 219
+    USB_LINUX_MMAPPED = 220
     IPV4 = 228
     IPV6 = 229
+    NFLOG = 239
+    USBPCAP = 249
+    PKTAP = 258
+    ETHERNET_MPACKET = 274
     LINUX_SLL2 = 276
+    BRCM_TAG = 281
+    BRCM_TAG_PREPEND = 282
+    DSA_TAG_DSA = 284
+    DSA_TAG_EDSA = 285
 
 
 class Batch(Struct, frozen=True, kw_only=True, gc=False):
@@ -50,6 +80,15 @@ class Batch(Struct, frozen=True, kw_only=True, gc=False):
 
     def number(self, row: I64) -> I64:
         return self.first_number + row if self.numbers is None else self.numbers[row]
+
+    def place(self, numbers: I64) -> I64:
+        """The row of each number; -1 for those of other batches."""
+        if self.numbers is None:
+            row = numbers - self.first_number
+            return np.where((row >= 0) & (row < len(self)), row, -1)
+        order = np.argsort(self.numbers)
+        row = order[np.minimum(np.searchsorted(self.numbers, numbers, sorter=order), len(order) - 1)]
+        return np.where(self.numbers[row] == numbers, row, -1)
 
     def part(self, start: int, stop: int) -> "Batch":
         """The rows from `start` up to `stop`."""
