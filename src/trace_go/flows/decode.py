@@ -327,7 +327,7 @@ def _ipv6(batch: Batch, data: U8, row: I64, l3: I64, addresses: Addresses) -> _F
         size = data[at + 1].astype(np.int64)
         l4[more] = at + np.where(kind == 44, 8, np.where(kind == AUTHENTICATION, (size + 2) * 4, (size + 1) * 8))
         piece = (kind == 44) & ((_uint16(data, at + 2) & 0xFFF9) != 0)
-        protocol[more] = np.where(piece, FRAGMENT, data[at])
+        protocol[more] = np.where(piece, FRAGMENT, data[at].astype(np.int64))
     return {
         "l4": l4,
         "end": l3 + total,

@@ -50,11 +50,14 @@ class _Datagram:
         """its first piece was delivered alone"""
 
     def add(self, offset: int, data: bytes, length: int, more: bool) -> None:
-        if self.spoilt or self.pieces.get(offset, (b"", -1))[1] == length:
+        if more:  # offsets count in eights: what is over is cut off, as by Linux
+            length -= length % 8
+            data = data[:length]
+        if self.spoilt or length <= 0 or self.pieces.get(offset, (b"", -1))[1] == length:
             return
         overlaps = any(start < offset + length and offset < start + size for start, (_, size) in self.pieces.items())
         beyond = 0 <= self.length < offset + length or (not more and self.length >= 0)
-        if overlaps or beyond or len(self.pieces) >= MAX_FRAGMENTS or (more and length % 8):
+        if overlaps or beyond or len(self.pieces) >= MAX_FRAGMENTS:
             self.spoilt, self.kept = True, OVERHEAD_BYTES
             self.pieces.clear()
             return
@@ -106,6 +109,7 @@ class Fragments:
         if found is None:
             return
         key, header, offset, body, size, more = found
+        yield from self._given_up(time_ns)
         datagram = self._waiting.get(key)
         if datagram is None:
             datagram = self._waiting[key] = _Datagram(time_ns)
@@ -119,6 +123,10 @@ class Fragments:
             self._forget(key)
             if whole[1] <= MAX_PACKET:
                 yield *whole, number, time_ns
+        yield from self._given_up(time_ns)
+
+    def _given_up(self, time_ns: int) -> Iterator[_Whole]:
+        """The first pieces of the oldest datagrams, where they have waited too long or all together keep too much."""
         while self._waiting:
             oldest = next(iter(self._waiting))
             waits = time_ns - self._waiting[oldest].began_ns < PATIENCE_NS

@@ -18,8 +18,10 @@ from trace_go.model.packets import I64, U8, Batch, LinkType
 
 ETHERTYPE, PROTOCOL, PORT = 1 << 16, 1 << 17, 1 << 18
 IPV4, IPV6 = ETHERTYPE | 0x0800, ETHERTYPE | 0x86DD
-LLC, AMSDU, PADDED_WLAN, DIX_MAX = 1 << 19, (1 << 19) + 1, (1 << 19) + 2, 0x600
-"""IEEE 802.2 header; aggregate of 802.11; 802.11 with a padded header; an EtherType below is a length (IEEE 802.3)"""
+LLC, AMSDU, PADDED_WLAN, SWAPPED_WLAN = ((1 << 19) + n for n in range(4))
+"""IEEE 802.2 header; aggregate of 802.11; 802.11 with a padded header, or with swapped frame control"""
+DIX_MAX = 0x600
+"""an EtherType below is a length (IEEE 802.3)"""
 PAD = 16
 """bytes that must follow the last packet in a batch's data for the header windows (else the data is copied)"""
 MAX_LAYERS = 12
@@ -175,7 +177,7 @@ def _mpls(heads: Heads) -> list[Peeled]:
         size = np.where(more, size + 4, size)
         more &= heads.u8(size - 2) & 1 == 0
     heads = heads.behind(size)
-    word = heads.u8(0) >> 4 == 0
+    word = (heads.u8(0) >> 4 == 0) & ~_is_ethernet(heads)
     layer = np.where(_looks_like_ip(heads), LinkType.RAW, LinkType.ETHERNET)
     return [(~more, layer, heads.at + np.where(word, 4, 0))]
 
@@ -197,9 +199,13 @@ def _padded_wlan(heads: Heads) -> list[Peeled]:
     return _wlan_data(heads, 4)
 
 
-def _wlan_data(heads: Heads, align: int) -> list[Peeled]:
-    kind, flags = heads.u8(0), heads.u8(1)
-    data = (kind & 0x0C == 0x08) & (kind & 0x40 == 0) & (flags & 0x44 == 0) & (heads.u8(22) & 0x0F == 0)
+def _swapped_wlan(heads: Heads) -> list[Peeled]:
+    return _wlan_data(heads, 1, swapped=True)
+
+
+def _wlan_data(heads: Heads, align: int, *, swapped: bool = False) -> list[Peeled]:
+    kind, flags = heads.u8(int(swapped)), heads.u8(int(not swapped))
+    data = (kind & 0x0C == 0x08) & (kind & 0x40 == 0) & (flags & 0x44 == 0) & (heads.u8(22 + swapped) & 0x0F == 0)
     quality = kind & 0x80 != 0
     size = 24 + np.where(flags & 3 == 3, 6, 0)
     aggregate = quality & (heads.u8(size) & 0x80 != 0)
@@ -228,8 +234,8 @@ def _radiotap(heads: Heads) -> list[Peeled]:
     for _ in range(MAX_FIELDS):
         if not more.any():
             break
-        more &= heads.u8(size + 3) & 0x80 != 0
         size = np.where(more, size + 4, size)
+        more &= heads.u8(size - 1) & 0x80 != 0
     present = heads.u8(4)
     size = np.where(present & 1, size + -size % 8 + 8, size)
     padded = (present & 2 != 0) & (heads.u8(size) & 0x20 != 0)
@@ -390,10 +396,12 @@ def _teredo(heads: Heads) -> list[Peeled]:
 
 
 def _capwap(heads: Heads) -> list[Peeled]:
-    """Ethernet or 802.11 frames that are not in fragments."""
+    """Ethernet or 802.11 frames that are not in fragments. Cisco swaps the bytes of the latter's numbers."""
     bits = heads.u32(0)
-    layer = np.where(bits & 0x100, LinkType.IEEE802_11, LinkType.ETHERNET)
-    return [((bits >> 24 == 0) & (bits & 0x80 == 0), layer, heads.at + (bits >> 19 & 31) * 4)]
+    size = (bits >> 19 & 31) * 4
+    wlan = np.where(heads.u8(size) & 3 == 0, LinkType.IEEE802_11, SWAPPED_WLAN)  # the version is 0
+    layer = np.where(bits & 0x100, wlan, LinkType.ETHERNET)
+    return [((bits >> 24 == 0) & (bits & 0x80 == 0), layer, heads.at + size)]
 
 
 def _tzsp(heads: Heads) -> list[Peeled]:
@@ -452,6 +460,7 @@ _PEELERS: dict[int, Callable[[Heads], list[Peeled]]] = {
     LLC: _llc,
     AMSDU: _amsdu,
     PADDED_WLAN: _padded_wlan,
+    SWAPPED_WLAN: _swapped_wlan,
     ETHERTYPE | 0x6558: _behind(0, LinkType.ETHERNET),
     ETHERTYPE | 0x8847: _mpls,
     ETHERTYPE | 0x8848: _mpls,
