@@ -10,7 +10,23 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from flows.dns_talks import asked, framed, query, reply, told
-from flows.frames import ICMP, START_NS, SYN, UDP, Frame, Talk, batches, engine_of, icmp, ip, later, link, traffic, udp
+from flows.frames import (
+    ACK,
+    ICMP,
+    START_NS,
+    SYN,
+    UDP,
+    Frame,
+    Talk,
+    batches,
+    engine_of,
+    icmp,
+    ip,
+    later,
+    link,
+    traffic,
+    udp,
+)
 from flows.tls_talks import (
     CERTIFICATE,
     CHANGE,
@@ -200,6 +216,17 @@ def test_the_file_is_that_of_the_first_packet() -> None:
     assert [(flow.file, number_in_file(flow.first_packet)) for flow in seen.flows] == [(3, 1), (3, 4), (3, 7)]
     assert (file_of(seen.flows[0].last_packet), number_in_file(seen.flows[0].last_packet)) == (4, 3)
     assert seen.lookups[0].file == 3
+
+
+@pytest.mark.parametrize("sizes", [(), (1,) * 12])
+def test_the_last_of_several_syn_acks_begins_the_stream(sizes: tuple[int, ...]) -> None:
+    talk = Talk(isn=(1000, 5000))
+    for number in (100, 4_000_000_000, 4999):
+        talk.frames.append(talk.packet(1, flags=SYN | ACK, seq=number, ack=1001))
+    talk.next = [1001, 5000]
+    talk.up(GET).down(body(5))
+    (flow,) = traffic(talk.frames, *sizes).flows
+    assert [exchange.status for exchange in flow.exchanges] == [200]
 
 
 def test_flows_stand_in_order_of_appearance() -> None:

@@ -216,9 +216,20 @@ class FlowTable:
     def _base(self, seg: Segments, runs: _Runs, which: int, data: Rows) -> None:
         """Where one side's stream begins: behind its SYN, or at the first payload of a conversation under way."""
         syn = np.flatnonzero((runs.flags & SYN) != 0)
-        place, flow = self._unseen(
-            self.rows["base"][:, which], runs, np.sort(np.concatenate([syn[runs.side[syn] == which], data]))
-        )
+        syn = syn[runs.side[syn] == which]
+        place, flow = self._unseen(self.rows["base"][:, which], runs, np.sort(np.concatenate([syn, data])))
+        self._begin(seg, runs, which, place, flow)
+        if len(syn) > np.count_nonzero(runs.flags[place] & SYN):
+            # A SYN-ACK may come again with another number, as of another server behind the address: the last counts.
+            first_data = np.full(len(runs.flow), len(runs.side))
+            first_data[runs.run[data]] = data
+            again = syn[syn < first_data[runs.run[syn]]]
+            again = again[_ends(starts_of(runs.run[again]), len(again))]
+            flow = runs.flow[runs.run[again]]
+            silent = self.rows["reach"][flow, which] == self.rows["base"][flow, which]
+            self._begin(seg, runs, which, again[silent], flow[silent])
+
+    def _begin(self, seg: Segments, runs: _Runs, which: int, place: Rows, flow: Rows) -> None:
         base = _NUMBERS + seg.seq[runs.order[place]] + ((runs.flags[place] & SYN) != 0)
         for name in ("base", "last", "reach"):
             self.rows[name][flow, which] = base
