@@ -20,7 +20,7 @@ def main() -> None:
     lines = [
         "# Captures by other projects: where trace-go and tshark differ",
         "",
-        f"Made by `scripts/corpora.py` from {len(told):,} files, of which tshark 4.0.17 reads {len(both):,}.",
+        f"Made by `scripts/compare_corpora.py` from {len(told):,} files, of which tshark 4.0.17 reads {len(both):,}.",
         f"Of these {sum(not found for found in both):,} are equal in everything that is compared.",
         "",
         "| compared | equal files |",
