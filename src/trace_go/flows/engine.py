@@ -43,7 +43,7 @@ _Note = tuple[int, Callable[..., None], tuple[Any, ...]]
 
 
 class Engine:
-    """One capture's state. `client_name` names the client of a ClientHello, e.g. gocmd.fingerprints; `keys` open TLS."""
+    """One capture's state. `client_name` names the client of a ClientHello: gocmd.fingerprints; `keys` open TLS."""
 
     def __init__(self, client_name: Callable[[ClientHello], str], keys: Keys | None = None) -> None:
         self.keys = keys
