@@ -74,6 +74,19 @@ def test_several_files(tmp_path: Path) -> None:
     assert openings(capture, key_logs=(one, two)) == [Opening.OPENED]
 
 
+def test_keys_that_another_capture_carries(tmp_path: Path) -> None:
+    """Also when all packets were read before them; the files of both vantages are numbered on."""
+    one, two = (tmp_path / name for name in ("one.pcapng", "two.pcapng"))
+    one.write_bytes(b"".join([shb(), idb(), *PACKETS]))
+    two.write_bytes(b"".join([shb(), idb(), PACKETS[0], secrets(KEYS)]))
+    assert openings(one) == [Opening.NO_KEYS]
+    assert openings(one, two) == [Opening.OPENED]
+    seen = observe(Source(captures=(str(one),), beyond=(str(two),)))
+    assert [flow.tls.opening for flow in seen.traffic.flows if flow.tls] == [Opening.OPENED]
+    assert [flow.file for flow in (*seen.traffic.flows, *seen.beyond.flows)] == [0, 1]
+    assert [file.name for file in seen.files] == [str(one), str(two)]
+
+
 def test_what_is_wrong_with_a_key_log_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "keys"
     file.write_bytes(b"\x89PNG" + bytes(999))
