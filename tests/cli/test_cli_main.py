@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +77,8 @@ def test_list_of_checks(here: Run) -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_every_page(name: str, here: Run) -> None:
     done = here("explain", name)
+    example = done.out.splitlines()[-1].rpartition("trace-go read ")[2].rstrip("`")
+    assert (Path(__file__).parents[2] / example).is_file()
     assert done.code == 0
     assert done.out.startswith(f"{name}\n{'=' * len(name)}\nseverity ")
     assert all(len(line) <= 120 for line in done.out.splitlines())

@@ -21,6 +21,7 @@ def main(arguments: argparse.Namespace) -> int:
     print(f"{check.id}\n{'=' * len(check.id)}")
     print(f"severity {meta.severity}, for {meta.audience}, group {meta.group}\n")
     print(check.page)
+    print(f"\nAn example, in trace-go's sources: `trace-go read captures/checks/{check.id}/fires.zip`")
     return 0
 
 
