@@ -1,0 +1,119 @@
+"""Rows from decrypted requests: repeats, redirects, storage behind a mirror, git; beside go's account they win."""
+
+from typing import Any
+
+from paths.made import MS, OTHER, START, Log, Net, exchange, ledger
+from trace_go.model.evidence import EvidenceKind
+from trace_go.model.http import Exchange
+from trace_go.model.ledger import Artifact, HandledBy, Request, Role
+
+BASE = "https://proxy.golang.org/example.com/a/@v"
+ZIP, MOD = f"{BASE}/v1.0.0.zip", f"{BASE}/v1.0.0.mod"
+STORED = "https://storage.example/a.zip?X-Goog-Signature=xxxxx"
+GIT = "https://git.example/a.git"
+
+
+def opened(*asked: tuple[Any, ...], **changes: Any) -> list[Exchange]:
+    """Decrypted exchanges a millisecond apart, from (url, status, further fields)."""
+    made = []
+    for number, (url, status, *more) in enumerate(asked):
+        at_ns = START + number * MS
+        times = {"request_ns": at_ns, "response_ns": at_ns + MS // 2 if status else 0, "stream": 2 * number + 1}
+        made.append(exchange(url, status, **{"decrypted": True, **times, **changes, **(more[0] if more else {})}))
+    return made
+
+
+def told(*asked: tuple[Any, ...], log: Log | None = None, **changes: Any) -> tuple[Request, ...]:
+    net = Net()
+    net.flow(tls=True, exchanges=opened(*asked, **changes))
+    return ledger(net, log)
+
+
+def test_a_repeat_after_404_is_one_row() -> None:
+    row, other = told((MOD, 404), (MOD, 404), (ZIP, 200))
+    assert (row.url, row.status, row.repeats, other.repeats) == (MOD, 404, 1, 0)
+    assert [item.kind for item in row.evidence][:2] == [EvidenceKind.PACKET] * 2
+    assert "decrypted, stream 1" in row.evidence[0].text
+
+
+def test_an_unanswered_request_is_repeated_too() -> None:
+    (row,) = told((MOD, None), (MOD, 200))
+    assert (row.status, row.repeats, row.failure) == (200, 1, None)
+
+
+def test_two_requests_for_the_same_are_two_rows() -> None:
+    rows = told((MOD, 200), (MOD, 200))
+    assert [row.repeats for row in rows] == [0, 0]
+
+
+def test_not_found_here_and_asked_elsewhere_is_no_failure() -> None:
+    there = "https://mirror.example/example.com/a/@v/v1.0.0.mod"
+    assert [row.failure for row in told((MOD, 404), (there, 200))] == [None, None]
+    origin = "https://example.com/a?go-get=1"
+    assert [row.failure for row in told((MOD, 404), (origin, 200))] == [None, None]
+    (alone,) = told((MOD, 404))
+    assert alone.failure is not None
+    assert alone.failure.kind == "status-404"
+
+
+def redirected(net: Net) -> None:
+    asked = (ZIP, 302, {"location": STORED, "body_bytes": 100})
+    net.flow(tls=True, exchanges=opened(asked))
+    stored = (STORED, 200, {"referer": ZIP, "body_bytes": 5000, "request_ns": START + 9 * MS})
+    net.flow("storage.example", OTHER, tls=True, exchanges=opened(stored))
+
+
+def test_both_legs_of_a_redirect_are_one_row() -> None:
+    net = Net()
+    redirected(net)
+    (row,) = ledger(net)
+    assert (row.url, row.status, row.redirects, row.bytes_down) == (ZIP, 200, (STORED,), 5000)
+    assert [(hop.role, hop.flow) for hop in row.hops] == [(Role.MIRROR, 0), (Role.CDN, 1)]
+    assert row.handled_by is HandledBy.MIRROR
+
+
+def test_packets_fill_what_go_does_not_log() -> None:
+    net, log = Net(), Log()
+    redirected(net)
+    log.get(ZIP)
+    (row,) = ledger(net, log)
+    assert (row.status, row.redirects, row.bytes_down, len(row.hops)) == (200, (STORED,), 5000, 2)
+    log = Log()
+    log.get(MOD, 404)
+    (row,) = told((MOD, 404), (MOD, 404), log=log)
+    assert row.repeats == 1
+
+
+def test_the_second_leg_alone_is_told_by_its_referer() -> None:
+    net = Net()
+    net.flow("storage.example", OTHER, tls=True, exchanges=opened((STORED, 200, {"referer": ZIP})))
+    (row,) = ledger(net)
+    assert (row.url, row.module, row.version, row.artifact) == (STORED, "example.com/a", "v1.0.0", Artifact.ZIP)
+
+
+def test_decrypted_git_is_told_request_by_request() -> None:
+    refs, pack = f"{GIT}/info/refs?service=git-upload-pack", f"{GIT}/git-upload-pack"
+    log = Log()
+    log.git(GIT)
+    net = Net()
+    net.flow(
+        "git.example", OTHER, client="git", tls=True, exchanges=opened((refs, 200), (pack, 200), user_agent="git/2")
+    )
+    rows = ledger(net, log)
+    assert [(row.artifact, row.url, row.status) for row in rows] == [
+        (Artifact.GIT, refs, 200),
+        (Artifact.GIT, pack, 200),
+    ]
+
+
+def test_the_http2_log_does_not_double_what_packets_show() -> None:
+    log = Log()
+    log.http2(MOD, 200)
+    (row,) = told((MOD, 200), log=log)
+    assert row.url == MOD
+
+
+def test_a_stream_that_was_reset() -> None:
+    (row,) = told((MOD, None, {"aborted": "INTERNAL_ERROR from the server"}))
+    assert row.failure is not None
+    assert (row.failure.kind, row.failure.text) == ("stream-error", "INTERNAL_ERROR from the server")
