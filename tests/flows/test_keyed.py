@@ -1,5 +1,6 @@
 """What keys show inside TLS: HTTP/2 and HTTP/1 over genuine TLS by OpenSSL, through the whole engine."""
 
+import gzip
 from random import Random
 from ssl import TLSVersion
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from flows.frames import Frame, Talk, later, traffic
 from flows.keyed_talks import TLS12, TLS13, Http2, Said, keys_of, wrapped
 from flows.tls_talks import CERTIFICATE
+from lab.modules import Module
 from trace_go.flows import http2_calls
 from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Flow, Outcome
@@ -229,3 +231,68 @@ def test_any_bytes_inside(data: bytes, from_server: bool) -> None:
     said, keys = wrapped(((0, get("/a")), (1, answer(200)), (int(from_server), data or b"x")), close=False)
     flow = flow_of(spoken(said), keys)
     assert told(flow)[0] == (f"https://{NAME}/a", 200)
+
+
+# -- what bodies say ---------------------------------------------------------------------------------------------------
+
+MODULE = Module(path="example.com/a", version="v1.0.0", blob_bytes=30_000)
+PROXY = f"https://{NAME}/example.com/a/@v"
+LOOKUP = f"https://{NAME}/sumdb/sum.golang.org/lookup/example.com/a@v1.0.0"
+
+
+def hashes(talk: Http2) -> list[str | None]:
+    said, keys = talk.wrapped()
+    return [item.h1 for item in flow_of(spoken(said), keys).exchanges]
+
+
+def test_modules_are_hashed_as_go_does() -> None:
+    zipped, mod = MODULE.sums.split()[2], MODULE.sums.split()[5]
+    talk = Http2()
+    for stream, name in ((1, "zip"), (3, "mod"), (5, "info")):
+        talk.get(stream, f"/example.com/a/@v/v1.0.0.{name}").answer(stream, 200)
+    talk.body(1, MODULE.zip(), end=False).body(3, MODULE.gomod).body(5, b"{}").body(1, b"")
+    assert hashes(talk) == [zipped, mod, None]
+
+
+def test_compressed_bodies() -> None:
+    talk = Http2().get(1, "/example.com/a/@v/v1.0.0.mod").answer(1, 200, ("content-encoding", "gzip"))
+    assert hashes(talk.body(1, gzip.compress(MODULE.gomod), size=5)) == [MODULE.sums.split()[5]]
+    talk = Http2().get(1, "/example.com/a/@v/v1.0.0.mod").answer(1, 200, ("content-encoding", "gzip"))
+    assert hashes(talk.body(1, gzip.compress(MODULE.gomod)[:-1])) == [None]
+
+
+def test_the_storage_behind_a_mirror() -> None:
+    talk = Http2().get(1, "/proxy-golang-org-prod/0f-a.zip?X-Goog-Signature=x", ("referer", f"{PROXY}/v1.0.0.zip"))
+    assert hashes(talk.answer(1, 200).body(1, MODULE.zip())) == [MODULE.sums.split()[2]]
+
+
+def test_bodies_that_say_nothing() -> None:
+    talk = Http2().get(1, "/example.com/a/@v/v1.0.0.zip").answer(1, 200).body(1, b"no zip")
+    talk.get(3, "/example.com/a/@v/v1.0.1.mod").answer(3, 404).body(3, b"not found")
+    talk.get(5, "/example.com/a/@v/v1.0.2.zip").answer(5, 200).body(5, MODULE.zip()[:-9])
+    talk.get(7, "/example.com/a/@v/v1.0.3.zip").answer(7, 200).body(7, MODULE.zip(), end=False)
+    assert hashes(talk) == [None] * 4
+
+
+def test_what_the_checksum_database_says() -> None:
+    words = f"7\n{MODULE.sums}\ngo.sum database tree\n9\n".encode()
+    path = LOOKUP.partition(NAME)[2]
+    said, keys = Http2().get(1, path).answer(1, 200).body(1, words).wrapped()
+    (lookup,) = flow_of(spoken(said), keys).exchanges
+    assert [" ".join(line) for line in lookup.sums] == MODULE.sums.splitlines()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_clear_http1_is_hashed_too(chunked: bool) -> None:
+    body = MODULE.zip()
+    sent = answer(200, body)
+    if chunked:
+        parts = b"".join(
+            b"%x\r\n%b\r\n" % (len(body[at : at + 999]), body[at : at + 999]) for at in range(0, len(body), 999)
+        )
+        sent = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n"
+    talk = Talk(("10.0.0.2", 40001), ("192.0.2.80", 80)).open()
+    path = f"/{PROXY.partition(NAME)[2]}/v1.0.0.zip"
+    (flow,) = traffic(talk.up(get(path)).down(sent).up(get("/b")).down(answer(404)).close().frames).flows
+    assert [(item.status, item.h1) for item in flow.exchanges] == [(200, MODULE.sums.split()[2]), (404, None)]
+    assert flow.exchanges[0].body_bytes == len(body)

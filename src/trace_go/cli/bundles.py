@@ -36,7 +36,7 @@ def source_of(name: str, bundle: Bundle) -> Source:
     return Source(
         captures=(str(bundle.capture),) if bundle.capture else (),
         names=(CAPTURE_NAME,),
-        account=replace(bundle.account, log=log),
+        account=replace(bundle.account, log=log, go_sum=common.go_sum(bundle.go_sum)),
         owners=bundle.owners,
         probes=bundle.probes,
     )

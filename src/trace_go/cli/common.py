@@ -24,6 +24,8 @@ from trace_go.trust.store import choose, file_store, kept_store
 CONFIG_NAME = "trace-go.toml"
 MAX_CONFIG_BYTES = 32 << 10
 """ours: 1,000 hosts; a bundle's configuration may be hostile, and tomllib takes square time for `a.a.a.…`"""
+MAX_GO_SUM_BYTES = 16 << 20
+"""as a bundle takes; large monorepos have 1 MB"""
 PROGRESS_AFTER_S = 1.0
 """reading that takes longer shows a progress bar"""
 
@@ -147,6 +149,19 @@ def colored(choice: str, out: TextIO) -> bool:
     if choice != "auto":
         return choice == "always"
     return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def go_sum(file: Path | None) -> tuple[tuple[str, str, str], ...]:
+    """The hashes of a go.sum; none when it cannot be read."""
+    if file is None:
+        return ()
+    from trace_go.wire.modhash import sums
+
+    try:
+        with file.open("rb") as data:
+            return sums(data.read(MAX_GO_SUM_BYTES).decode("utf-8", "replace"))
+    except OSError:
+        return ()
 
 
 def tell_of_keys(report: Report) -> None:

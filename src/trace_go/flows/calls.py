@@ -4,6 +4,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from trace_go.flows.bodies import Body, Content, maybe_body
 from trace_go.model.http import Exchange, HttpRequestHead, HttpResponseHead
 from trace_go.wire.page import maybe_page
 from trace_go.wire.secrets import mask_text, mask_url
@@ -36,6 +37,8 @@ class Call(Struct, kw_only=True):
     aborted: str | None = None
     start: bytes = b""
     """of the answer's body, page.START_BYTES at most"""
+    body: Body | None = None
+    content: Content = Content()
 
     @property
     def url(self) -> str:
@@ -79,8 +82,23 @@ class Call(Struct, kw_only=True):
             stream=self.stream,
             decrypted=self.decrypted,
             aborted=self.aborted,
+            h1=self.content.h1,
+            sums=self.content.sums,
             web_page=maybe_page(self.start, answer.header("content-type")) if answer and self.start else None,
         )
+
+
+def begin_answer(call: Call, answer: HttpResponseHead, moment: Moment) -> None:
+    """The head of a final answer came."""
+    call.answer, call.answered = answer, moment
+    call.body = maybe_body(call.url, call.request, answer)
+
+
+def end_answer(call: Call, moment: Moment) -> None:
+    """Its last byte came."""
+    call.ended = moment
+    if call.body is not None:
+        call.content, call.body = call.body.end(), None
 
 
 class Http2(Protocol):

@@ -12,7 +12,7 @@ from typing import ClassVar, TypeAlias
 
 from msgspec.structs import replace
 
-from trace_go.flows.calls import NEVER, Call, Http2, Moment, masked
+from trace_go.flows.calls import NEVER, Call, Http2, Moment, begin_answer, end_answer, masked
 from trace_go.flows.tls_tracker import Keys, TlsTracker
 from trace_go.model.dns import DnsMessage
 from trace_go.model.errors import WireError
@@ -389,8 +389,11 @@ class Conversation:
                         response_ns=time_ns,
                     )
                 else:
-                    call.answer, call.answered = event.head, moment
+                    begin_answer(call, event.head, moment)
+                    reader.wanted = call.body is not None
                     self.under_way = call
+            elif isinstance(event, http1.BodyData) and self.under_way and self.under_way.body:
+                self.under_way.body.add(event.data)
         if reader.switched:
             self._end_answer(b"", 0, NEVER)
             self._switch(which, side, reader.rest, number, time_ns)
@@ -399,8 +402,9 @@ class Conversation:
         """The body's end. Where bodies are skipped it is noticed only with what follows."""
         if self.under_way:
             self.under_way.start = start
-            if self.depth:
-                self.under_way.counted_bytes, self.under_way.ended = size, moment
+            if self.depth or self.under_way.body:  # else the end was skipped
+                self.under_way.counted_bytes = size
+                end_answer(self.under_way, moment)
             self.exchanges.append(self.under_way.exchange())
             self.under_way = None
 

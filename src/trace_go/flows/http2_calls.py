@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from trace_go.flows.calls import NEVER, Call, Moment
+from trace_go.flows.calls import Call, Moment, begin_answer, end_answer
 from trace_go.model.http import Exchange, HttpRequestHead, HttpResponseHead
 from trace_go.wire.http2 import Data, GoAway, Headers, Http2Reader, Reset, Settings
 from trace_go.wire.page import START_BYTES
@@ -52,7 +52,7 @@ class Http2Calls:
         elif (call := self._open.get(event.stream)) is not None:
             answer = _answer(event)
             if call.answer is None and answer.status // 100 != 1:  # else trailers, or an interim answer
-                call.answer, call.answered = answer, moment
+                begin_answer(call, answer, moment)
                 self._room -= _size(event)
             if event.ends:
                 self._end(event.stream, call, moment)
@@ -77,6 +77,8 @@ class Http2Calls:
             if call.counted_bytes < START_BYTES:
                 call.start += event.data[: START_BYTES - len(call.start)]
             call.counted_bytes += len(event.data)
+            if call.body is not None:
+                call.body.add(event.data)
             if event.ends:
                 self._end(event.stream, call, moment)
 
@@ -95,7 +97,8 @@ class Http2Calls:
             self._done.append(self._open.pop(stream).exchange())
 
     def _end(self, stream: int, call: Call, moment: Moment) -> None:
-        call.ended = moment if call.answer else NEVER
+        if call.answer:
+            end_answer(call, moment)
         self._done.append(self._open.pop(stream).exchange())
 
 

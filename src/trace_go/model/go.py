@@ -99,6 +99,8 @@ class GoAccount(Struct, frozen=True, kw_only=True, gc=False):
     """those that exist"""
     log: GoLog = GoLog()
     log_text_kept: bool = False
+    go_sum: tuple[tuple[str, str, str], ...] = ()
+    """lines of the main module's go.sum: module, version or `version/go.mod`, h1"""
     notes: tuple[str, ...] = ()
 
     @property

@@ -63,3 +63,7 @@ class Exchange(Struct, frozen=True, kw_only=True, gc=False):
     decrypted: bool = False
     aborted: str | None = None
     """why HTTP/2 ended it before its end"""
+    h1: str | None = None
+    """go's hash of a whole `.mod` or `.zip` body"""
+    sums: tuple[tuple[str, str, str], ...] = ()
+    """(module, version or `version/go.mod`, h1) that a checksum database said"""

@@ -126,6 +126,8 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     confidence: Confidence
     evidence: tuple[Evidence, ...]
     start_ns: int = 0
+    h1: str | None = None
+    """go's hash of the content, where the packets show all of it"""
 
     @property
     def failed(self) -> bool:

@@ -219,6 +219,7 @@ class _Builder:
                 confidence=confidence,
                 evidence=self._proof(joined),
                 start_ns=start_ns,
+                h1=row.h1,
             )
         )
 
@@ -241,7 +242,7 @@ class _Builder:
             broken = row.failure
             if seen.failure and seen.failure.stage is Stage.CONTENT and (not broken or broken.stage is Stage.CONTENT):
                 broken = seen.failure  # the packets show the content that go only complains of
-            row = replace(row, bytes_down=seen.bytes_down, failure=broken, start_ns=seen.start_ns)
+            row = replace(row, bytes_down=seen.bytes_down, h1=seen.h1, failure=broken, start_ns=seen.start_ns)
             if not row.redirects:
                 row = replace(row, redirects=seen.redirects, followed=seen.followed)
             first = replace(first, failure=None if row.followed else row.failure)

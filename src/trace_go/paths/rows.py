@@ -93,6 +93,7 @@ class Row(Struct, frozen=True, kw_only=True):
     """of a git command among those to its host"""
     orders: int = 1
     bytes_down: int | None = None
+    h1: str | None = None
     start_ns: int = 0
     line: int = 0
     """first line of the log that tells of it; 0 = none does"""
@@ -110,11 +111,12 @@ class Answer(Struct, frozen=True, kw_only=True):
     location: str | None
     web_page: bool | None = None
     body_bytes: int = -1
+    h1: str | None = None
 
     @classmethod
     def of(cls, sent: Http2Exchange | Exchange) -> "Answer":
-        size = sent.body_bytes if isinstance(sent, Exchange) else -1
-        return cls(url=sent.url, status=sent.status, location=sent.location, web_page=sent.web_page, body_bytes=size)
+        told = cls(url=sent.url, status=sent.status, location=sent.location, web_page=sent.web_page)
+        return replace(told, body_bytes=sent.body_bytes, h1=sent.h1) if isinstance(sent, Exchange) else told
 
     @property
     def target(self) -> str | None:
@@ -376,6 +378,7 @@ class Sources:
             sent=tuple(sent),
             answered=answered,
             bytes_down=end.body_bytes if end.body_bytes >= 0 else None,
+            h1=end.h1,
             start_ns=first.request_ns,
         )
 

@@ -245,6 +245,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     visibility: str
     confidence: str
     evidence: list[Evidence]
+    h1: str | None
+    """go's hash of the content, where the packets show all of it"""
 
 
 class Remedy(msgspec.Struct, frozen=True, kw_only=True):
@@ -635,6 +637,7 @@ def _request(x: ledger.Request) -> Request:
         visibility=x.visibility,
         confidence=x.confidence,
         evidence=[_evidence(item) for item in x.evidence],
+        h1=x.h1,
     )
 
 
