@@ -238,3 +238,21 @@ def test_keys_are_kept_on_request_only(keyed: Run, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "trace_go", "read", "--format", "json", str(out / "run.pcapng")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert {flow["tls"]["opening"] for flow in json.loads(done.stdout)["flows"] if flow["tls"]} == {"no keys"}
+
+
+def test_an_altered_zip_is_the_interceptors(keyed: Run) -> None:
+    run = keyed("mitm-tampers-zip")
+    for report in (run.live, run.opened):
+        found = [finding for finding in report["findings"] if finding["id"] == "altered-module"]
+        assert {finding["title"].partition(" delivered ")[0] for finding in found} == {"mitmproxy"}
+        assert len(found) == 3
+        assert all(finding["confidence"] == "certain" for finding in found)
+    said = " ".join(error["detail"] for error in run.live["findings"] if error["id"] == "checksum-mismatch")
+    hashes = [row["h1"] for row in run.opened["requests"] if row["artifact"] == "zip"]
+    assert all(f"downloaded: {h1}" in said for h1 in hashes)
+
+
+@pytest.mark.parametrize("name", ["zip-tampered", "zip-tampered-gosum", "sumdb-mismatch"])
+def test_an_altering_mirror_is_named(name: str, keyed: Run) -> None:
+    (found,) = [finding for finding in keyed(name).live["findings"] if finding["id"] == "altered-module"]
+    assert found["title"].startswith("proxy.golang.org delivered altered bytes")

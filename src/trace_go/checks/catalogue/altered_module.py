@@ -10,7 +10,8 @@ Why it matters
 
 How we know
     The body itself, decrypted with the connection's keys or in plain http, hashed as go does (`h1:`). The finding names
-    the nearest party that could have changed it: who terminated TLS delivered the bytes, whoever stands behind it.
+    the nearest party that could have changed it: who terminated TLS delivered the bytes, whoever stands behind it. The
+    database's answer counts before go.sum; its signature is go's to verify.
 
 False positives
     A version whose tag was moved after it was recorded has two honest contents: the origin then delivers the other one
@@ -37,8 +38,9 @@ from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role
 from trace_go.model.report import Case
 
-META = Meta(group="go", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=33)
+META = Meta(group="go", severity=Severity.ERROR, audience=Audience.SECURITY, cause_rank=59)
 
+_FETCH = "(cd $(mktemp -d) && GOMODCACHE=$PWD GOPROXY=direct go mod download -json {})"
 _DATABASE = "the checksum database"
 _Key = tuple[str, str]
 """module, version as go.sum has it"""
@@ -58,30 +60,57 @@ def find(case: Case) -> Iterator[Finding]:
         if request.h1 and request.module and request.version:
             seen[_key(request)].append(request)
     for key, requests in seen.items():
-        for deliverer, altered in _by_deliverer(requests).items():
-            wrong = [item for item in altered if any(item.h1 != right.h1 for right in known[key])]
-            others = [item for item in requests if not known[key] and item.h1 != altered[0].h1]
-            if wrong or (others and altered[0] is requests[0]):
-                yield _finding(case, key, deliverer, wrong or [*altered, *others], known[key])
+        rights = known.get(key, [])
+        if rights:
+            right = {item.h1 for item in rights}
+            for deliverer, items in _by_deliverer(requests).items():
+                if wrong := [item for item in items if item.h1 not in right]:
+                    yield _altered(case, key, deliverer, wrong, rights[0])
+        elif len({item.h1 for item in requests}) > 1:
+            yield _two_contents(case, key, requests)
 
 
-def _finding(case: Case, key: _Key, deliverer: str, requests: list[Request], known: list[_Known]) -> Finding:
-    module, version = key[0], key[1].removesuffix("/go.mod")
-    what = "go.mod" if requests[0].artifact is Artifact.MOD else "zip"
-    first = requests[0]
-    if known:
-        right = next((item for item in known if item.h1 != first.h1), known[0])
-        title = f"{deliverer} delivered altered bytes for {module}@{version}"
-        detail = f"The {what} that came from {deliverer} has the hash {first.h1}; {right.source} says {right.h1}."
-    else:
-        right = None
-        title = f"{module}@{version} has two contents"
-        parties = dict.fromkeys(f"{_deliverer(item)}: {item.h1}" for item in requests)
-        detail = f"The {what} differs by who delivered it ({'; '.join(parties)}); nothing here tells which is right."
-    if first.handled_by is HandledBy.MITM:
-        detail += f" {deliverer} breaks TLS open: it, or somebody behind it, changed them."
-    elif (first.url or "").startswith("http://"):
-        detail += " They came over plain http: anyone on the way could change them."
+def _altered(case: Case, key: _Key, deliverer: str, requests: list[Request], right: _Known) -> Finding:
+    first, name = requests[0], f"{key[0]}@{_version(key)}"
+    return _finding(
+        case,
+        key,
+        requests,
+        title=f"{deliverer} delivered altered bytes for {name}",
+        detail=f"The {_what(first)} that came from {deliverer} has the hash {first.h1}; {right.source} says {right.h1}."
+        + _how(first, deliverer),
+        subject=f"{deliverer}:{key[0]}@{key[1]}",
+        evidence=[right.evidence],
+        confidence=Confidence.CERTAIN if right.source == _DATABASE else Confidence.HIGH,
+    )
+
+
+def _two_contents(case: Case, key: _Key, requests: list[Request]) -> Finding:
+    parties = sorted({f"{_deliverer(item)}: {item.h1}" for item in requests})
+    return _finding(
+        case,
+        key,
+        requests,
+        title=f"{key[0]}@{_version(key)} has two contents",
+        detail=f"The {_what(requests[0])} differs by who delivered it ({'; '.join(parties)}); nothing here tells which "
+        "is right.",
+        subject=f"{key[0]}@{key[1]}",
+        evidence=[],
+        confidence=Confidence.HIGH,
+    )
+
+
+def _finding(
+    case: Case,
+    key: _Key,
+    requests: list[Request],
+    *,
+    title: str,
+    detail: str,
+    subject: str,
+    evidence: list[Evidence],
+    confidence: Confidence,
+) -> Finding:
     return finding(
         case,
         "altered-module",
@@ -90,32 +119,46 @@ def _finding(case: Case, key: _Key, deliverer: str, requests: list[Request], kno
         detail=detail,
         remedy=Remedy(
             text="Fetch the module by another way and compare the hashes; do not build with these bytes.",
-            command=shell(
-                "(cd $(mktemp -d) && GOMODCACHE=$PWD GOPROXY=direct go mod download -json {})", f"{module}@{version}"
-            ),
+            command=shell(_FETCH, f"{key[0]}@{_version(key)}"),
         ),
-        subject=f"{module}@{key[1]}",
+        subject=subject,
         requests=requests,
-        evidence=[right.evidence] if right else [],
+        evidence=evidence,
         severity=Severity.ERROR,
-        confidence=Confidence.CERTAIN,
+        confidence=confidence,
     )
 
 
-def _known(case: Case) -> defaultdict[_Key, list[_Known]]:
-    """What go.sum and the checksum database say, the database first."""
-    found = defaultdict[_Key, list[_Known]](list)
+def _how(request: Request, deliverer: str) -> str:
+    if request.handled_by is HandledBy.MITM:
+        return f" {deliverer} breaks TLS open: it, or somebody behind it, changed them."
+    if (request.url or "").startswith("http://"):
+        return " They came over plain http: anyone on the way could change them."
+    return ""
+
+
+def _what(request: Request) -> str:
+    return "go.mod" if request.artifact is Artifact.MOD else "zip"
+
+
+def _known(case: Case) -> dict[_Key, list[_Known]]:
+    """What the checksum database says; of modules that it was not asked for, what go.sum says."""
+    found: dict[_Key, list[_Known]] = defaultdict(list)
     for flow in case.flows:
         for exchange in flow.exchanges:
             for module, version, h1 in exchange.sums:
-                proof = evidence.packet(
-                    exchange.response_packet, f"checksum database: {module} {version} {h1}", flow.file
-                )
-                found[module, version].append(_Known(h1=h1, source="the checksum database", evidence=proof))
+                text = f"checksum database: {module} {version} {h1}"
+                proof = evidence.packet(exchange.response_packet, text, flow.file)
+                found[module, version].append(_Known(h1=h1, source=_DATABASE, evidence=proof))
     for module, version, h1 in case.account.go_sum:
-        proof = evidence.env(f"go.sum: {module} {version} {h1}")
-        found[module, version].append(_Known(h1=h1, source="go.sum", evidence=proof))
+        if all(item.source != _DATABASE for item in found[module, version]):
+            proof = evidence.env(f"go.sum: {module} {version} {h1}")
+            found[module, version].append(_Known(h1=h1, source="go.sum", evidence=proof))
     return found
+
+
+def _version(key: _Key) -> str:
+    return key[1].removesuffix("/go.mod")
 
 
 def _key(request: Request) -> _Key:
