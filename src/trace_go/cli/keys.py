@@ -29,6 +29,8 @@ class Keyed(Struct, frozen=True, kw_only=True):
     log: Path
     own: bool
     """the log holds this run's keys only; False: the user has a log for everything"""
+    twin: bool
+    """go logs its keys; why not has been told"""
 
 
 def prepare(command: Sequence[str], environment: Mapping[str, str], go: GoEnv, place: Path, notes: list[str]) -> Keyed:
@@ -43,7 +45,7 @@ def prepare(command: Sequence[str], environment: Mapping[str, str], go: GoEnv, p
     if not said:
         private_file(log).close()
     changes = {VARIABLE: str(log)}
-    words = list(command)
+    words, had = list(command), False
     try:
         found = twin.which("go", environment)
         if found is None:
@@ -65,10 +67,11 @@ def prepare(command: Sequence[str], environment: Mapping[str, str], go: GoEnv, p
             if number == 0 and _is_go(words[0], (found, toolchain.go)):
                 words[0] = str(place / "go")
         changes["PATH"] = os.pathsep.join([str(place), environment.get("PATH", os.defpath)])
+        had = True
     except TwinError as error:
         print(f"trace-go: no keys of go: {clean(str(error))}", file=sys.stderr)
         notes.append(f"no keys of go: {error}")
-    return Keyed(command=words, environment=changes, log=log, own=not said)
+    return Keyed(command=words, environment=changes, log=log, own=not said, twin=had)
 
 
 def logged(keyed: Keyed | None) -> tuple[str, ...]:
@@ -77,7 +80,8 @@ def logged(keyed: Keyed | None) -> tuple[str, ...]:
         return ()
     if keyed.log.is_file() and keyed.log.stat().st_size:
         return (str(keyed.log),)
-    print("trace-go: no keys: no program logged any", file=sys.stderr)
+    if keyed.twin:
+        print("trace-go: no keys: no program logged any", file=sys.stderr)
     return ()
 
 
