@@ -1,8 +1,12 @@
 """Inside TLS in the lab: real go as a key-logging twin, real servers; the servers' own logs are the truth."""
 
+import http.server
 import json
+import os
+import ssl
 import subprocess
 import sys
+import threading
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -14,9 +18,11 @@ from typing import Any
 import pytest
 
 from lab import runs, servers, world
+from lab.modules import Module
 from lab.network import LabError
 from trace_go.capture.files import open_capture
 from trace_go.wire.secrets import mask_url
+from wire.tls_samples import certificate_of
 
 pytestmark = pytest.mark.lab
 
@@ -256,3 +262,48 @@ def test_an_altered_zip_is_the_interceptors(keyed: Run) -> None:
 def test_an_altering_mirror_is_named(name: str, keyed: Run) -> None:
     (found,) = [finding for finding in keyed(name).live["findings"] if finding["id"] == "altered-module"]
     assert found["title"].startswith("proxy.golang.org delivered altered bytes")
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """A module proxy for one module."""
+
+    protocol_version = "HTTP/1.1"
+    module = Module(path="example.com/a", version="v1.0.0")
+
+    def do_GET(self) -> None:
+        kind = self.path.rpartition(".")[2]
+        answers = {"info": b'{"Version":"v1.0.0"}', "mod": self.module.gomod, "zip": self.module.zip()}
+        self.send_response(200 if kind in answers else 404)
+        self.send_header("Content-Length", str(len(answers.get(kind, b""))))
+        self.end_headers()
+        self.wfile.write(answers.get(kind, b""))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_key_lines_are_in_the_servers_own_log(version: ssl.TLSVersion, keyed: Run, tmp_path: Path) -> None:
+    shared = json.loads((keyed("healthy-mirror").folder / "env.json").read_text())["env"]["XDG_CACHE_HOME"]
+    pem, _ = certificate_of("localhost")
+    (tmp_path / "pem").write_bytes(pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = context.maximum_version = version
+    context.load_cert_chain(tmp_path / "pem")
+    context.keylog_filename = str(tmp_path / "server")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        folder = {"HOME": f"{tmp_path}/home", "GOPATH": f"{tmp_path}/go", "GOCACHE": f"{tmp_path}/cache"}
+        env = {**folder, "PATH": os.defpath, "GOFLAGS": "-modcacherw", "GOTOOLCHAIN": "local", "GOSUMDB": "off"}
+        env |= {"GOPROXY": f"https://localhost:{server.server_address[1]}", "SSL_CERT_FILE": f"{tmp_path}/pem"}
+        env |= {"SSLKEYLOGFILE": f"{tmp_path}/client"}
+        (twin,) = Path(shared).glob("trace-go/twins/*/go")
+        command = [str(twin), "mod", "download", "example.com/a@v1.0.0"]
+        done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        server.shutdown()
+    assert done.returncode == 0, done.stderr
+    ours, theirs = (set((tmp_path / name).read_text().splitlines()) for name in ("client", "server"))
+    assert ours
+    assert ours <= theirs
+    assert (tmp_path / "client").stat().st_mode & 0o777 == 0o600

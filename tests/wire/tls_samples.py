@@ -145,11 +145,15 @@ def conversation(version: ssl.TLSVersion, *, retry: bool = False, trusted: bool 
     return Conversation(client=sent[to_server], server=sent[to_client], certificate=der)
 
 
-@cache
 def _certificate() -> tuple[bytes, bytes]:
+    return certificate_of(NAME)
+
+
+@cache
+def certificate_of(host: str) -> tuple[bytes, bytes]:
     """(key and certificate in PEM, certificate in DER)"""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -159,7 +163,7 @@ def _certificate() -> tuple[bytes, bytes]:
         .serial_number(1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(
