@@ -114,6 +114,17 @@ CASES: list[tuple[str, Outcome, Callable[[], Talk]]] = [
     ("silence after the hello", Outcome.SILENT, lambda: tls((0, hello()))),
     ("client gives up", Outcome.SILENT, lambda: tls((0, hello())).fin(0)),
     ("client's process ends with an answer unread", Outcome.IDLE, lambda: tls((0, hello()), (1, answer13())).reset(0)),
+    ("client leaves amid the handshake", Outcome.IDLE, lambda: tls((0, hello()), (1, answer13())).close()),
+    (
+        "client gives up amid the handshake",
+        Outcome.CLOSED_IN_HANDSHAKE,
+        lambda: tls((0, hello()), (1, answer12(CERTIFICATE))).pause(10).close(),
+    ),
+    (
+        "server leaves amid the handshake",
+        Outcome.CLOSED_IN_HANDSHAKE,
+        lambda: tls((0, hello()), (1, answer13())).close(1),
+    ),
     ("silence after the request", Outcome.SILENT, lambda: Talk().open().up(GET)),
     ("silence after unknown bytes", Outcome.SILENT, lambda: Talk().open().up(bytes(50))),
     ("second request unanswered", Outcome.SILENT, lambda: Talk().open().up(GET).down(DONE).up(GET)),
