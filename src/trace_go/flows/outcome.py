@@ -295,7 +295,7 @@ def _tls_outcome(facts: _Facts, tls: TlsSession) -> Outcome:
         return _TLS_OUTCOMES[tls.state]
     by_client, by_server = facts.fin_ns
     # Who refuses says so in an alert; a client that just leaves, and soon, no longer needs the connection.
-    left = tls.state is TlsState.SERVER_HELLO and 0 < by_client and not 0 < by_server <= by_client and not facts.mute
+    left = tls.state is TlsState.SERVER_HELLO and by_client > 0 and not 0 < by_server <= by_client and not facts.mute
     if facts.abandoned or left:
         return Outcome.IDLE
     return _broken_off(facts, Outcome.SILENT if tls.state is TlsState.CLIENT_HELLO else Outcome.CLOSED_IN_HANDSHAKE)
