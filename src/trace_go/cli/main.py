@@ -21,7 +21,7 @@ in between), how it went, and what is wrong with the path."""
 _EPILOG = """\
 commands:
   trace-go [OPTIONS] -- CMD…     run CMD (go mod download, make, …) and explain its module downloads
-  trace-go read FILE… | -        explain captures (pcap, pcapng, gzip) or bundles kept with -w
+  trace-go read FILE… | -        explain captures (pcap, pcapng; packed or not) or bundles kept with -w
   trace-go live -i IFACE         watch an interface
   trace-go explain [ID]          the page of a check, or the list of checks
   trace-go checks                every check with its severity and audience (--format json for tools)
@@ -174,7 +174,9 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 
 def _read(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="pcap, pcapng (also gzip), bundle, or - for stdin")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="pcap, pcapng (packed or not), folder, bundle, or - for stdin"
+    )
     parser.add_argument(
         "--keylog",
         action="append",
