@@ -12,7 +12,6 @@ ROOT_NAME = "<root>"
 """how the expected answers call the root of the name space"""
 REFUSES = "tshark refuses the file; its packets are read here"
 CLIENTS = "certificates of a client: a chain is the server's"
-DECRYPTED = "tshark decrypts with the keys in the file; packets alone do not show it"
 QUIC = "a certificate inside QUIC, which go does not speak"
 STARTED = "TLS that begins amid another protocol: tshark does not look there"
 DAMAGED = "damaged on purpose: of a nonsensical name tshark shows a note, or other bytes"
@@ -21,8 +20,7 @@ OPENVPN = "TLS inside OpenVPN's own framing"
 REASONS = {
     "CESNET__ipfixprobe/tests/functional/inputs/ovpn.pcap": STARTED,
     "DNS-OARC__dnscap/src/test/sll2.pcap": "the name is `,` and a backslash, of which tshark shows the comma",
-    "FoxIO-LLC__ja4/pcap/chrome-cloudflare-quic-with-secrets.pcapng": DECRYPTED,
-    "FoxIO-LLC__ja4/pcap/http2-with-cookies.pcapng": DECRYPTED,
+    "FoxIO-LLC__ja4/pcap/chrome-cloudflare-quic-with-secrets.pcapng": QUIC,
     "ntop__nDPI/tests/cfgs/default/pcap/anyconnect-vpn.pcap": CLIENTS,
     "ntop__nDPI/tests/cfgs/default/pcap/anydesk.pcapng": CLIENTS,
     "ntop__nDPI/tests/cfgs/default/pcap/fuzz-2006-06-26-2594.pcap": DAMAGED,
