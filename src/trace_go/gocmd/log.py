@@ -69,6 +69,8 @@ class LogReader:
         """One line without its newline. Whether it is the user's own output: False when only trace-go asked for it."""
         self._line += 1
         text = line[:MAX_LINE_CHARS].rstrip("\r")
+        if not text and not self._error:  # nobody's business, and a log can be full of them
+            return True
         started = self._x.feed(text, self._line)
         if started is not None:
             self._watch(*started)

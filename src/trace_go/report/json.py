@@ -1,5 +1,6 @@
 """The JSON reporter, and the JSON Schema generated from its types."""
 
+from itertools import islice
 from typing import Any, TextIO
 
 import msgspec
@@ -8,18 +9,39 @@ from trace_go.model.report import Report
 from trace_go.report import v1
 from trace_go.report.escape import is_utf, json_ascii, json_safe, utf8
 
+SOME_ITEMS = 512
+"""of a long list made JSON at once: a flow takes some kilobytes on the way"""
+
 
 class JsonReporter:
     """One JSON object per report, UTF-8, schema `trace-go/1`. Safe to show on a terminal."""
 
     def render(self, report: Report, out: TextIO) -> None:
-        told = v1.of_report(report)
-        try:
-            encoded = msgspec.json.encode(told)
-        except UnicodeEncodeError:
-            encoded = msgspec.json.encode(_utf8(msgspec.to_builtins(told)))
-        text = json_safe(msgspec.json.format(encoded, indent=1).decode())
-        out.write((text if is_utf(out) else json_ascii(text)) + "\n")
+        told = v1.of_report(report, long_lists=False)
+        before = "{"
+        for name in told.__struct_fields__:
+            out.write(f'{before}\n "{name}": ')
+            before = ","
+            if name not in v1.LONG_LISTS:
+                out.write(_text(getattr(told, name), out).replace("\n", "\n "))
+                continue
+            items, begun = v1.LONG_LISTS[name](report.case), False
+            while some := list(islice(items, SOME_ITEMS)):
+                inner = _text(some, out).removeprefix("[").removesuffix("\n]")
+                out.write(("," if begun else "[") + inner.replace("\n", "\n "))
+                begun = True
+            out.write("\n ]" if begun else "[]")
+        out.write("\n}\n")
+
+
+def _text(value: Any, out: TextIO) -> str:
+    """Indented JSON; strings hold no line breaks, so that all of it can be indented further."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        encoded = msgspec.json.encode(_utf8(msgspec.to_builtins(value)))
+    text = json_safe(msgspec.json.format(encoded, indent=1).decode())
+    return text if is_utf(out) else json_ascii(text)
 
 
 def _utf8(value: Any) -> Any:

@@ -3,8 +3,9 @@
 These types are a contract with users: fields are only ever added. The model may change freely behind `of_report`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -361,8 +362,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
 
 
-def of_report(item: report.Report) -> Report:
+def of_report(item: report.Report, *, long_lists: bool = True) -> Report:
+    """long_lists: False leaves those of LONG_LISTS empty."""
     case = item.case
+    lists = {name: list(told(case)) if long_lists else [] for name, told in LONG_LISTS.items()}
     drops = [file.drops for file in case.files if file.drops is not None]
     return Report(
         schema=SCHEMA,
@@ -375,10 +378,10 @@ def of_report(item: report.Report) -> Report:
             visibility=[Seeing(fact=x.fact, visibility=x.visibility, why=x.why) for x in case.seeing],
         ),
         command=_command(case.account) if case.account.present else None,
-        flows=[_flow(x) for x in case.flows],
-        dns=[_dns(x) for x in case.lookups],
+        flows=lists["flows"],
+        dns=lists["dns"],
         chains=[_chain(x) for x in case.judgements],
-        requests=[_request(x) for x in case.requests],
+        requests=lists["requests"],
         hop_graph=[
             Edge(source=source, target=target, requests=way["requests"], broken=way["broken"])
             for source, target, way in hop_graph(case.requests).edges(data=True)
@@ -659,3 +662,11 @@ def _finding(x: finding.Finding) -> Finding:
         requests=list(x.requests),
         key=x.key,
     )
+
+
+LONG_LISTS: dict[str, Callable[[report.Case], Iterator[Any]]] = {
+    "flows": lambda case: map(_flow, case.flows),
+    "dns": lambda case: map(_dns, case.lookups),
+    "requests": lambda case: map(_request, case.requests),
+}
+"""fields of Report that grow with the capture, each item as it is asked for"""
