@@ -51,7 +51,7 @@ Reader: TypeAlias = TlsReader | http1.RequestReader | http1.ResponseReader | soc
 class Side:
     """One direction: reassembly state, and the reader that its bytes go to."""
 
-    __slots__ = ("buffer", "lost", "open", "pending", "position", "reader", "speaks")
+    __slots__ = ("buffer", "lost", "open", "parts", "pending", "position", "reader", "short", "speaks")
 
     def __init__(self) -> None:
         self.position = 0
@@ -61,6 +61,10 @@ class Side:
         self.pending: dict[int, tuple[bytes, int]] = {}
         """offset → bytes captured, length on the wire; segments ahead of the position, not overlapping"""
         self.buffer = b""
+        self.short = 0
+        """bytes without which the reader can tell nothing"""
+        self.parts: list[bytes] = []
+        """those of them that came; the position is behind them"""
         self.reader: Reader | None = None
         self.speaks = ""
 
@@ -73,7 +77,8 @@ class Side:
         """Nothing more is wanted: let go of what was kept for it."""
         self.open = False
         self.pending.clear()
-        self.buffer = b""
+        self.parts.clear()
+        self.buffer, self.short = b"", 0
         self.reader = None
 
     def lose(self) -> None:
@@ -136,6 +141,11 @@ class Conversation:
         if not side.open or offset + length <= side.position:
             return
         data = bytes(data)
+        if side.short > length and offset == side.position and len(data) == length and not side.pending:
+            side.parts.append(data)
+            side.position += length
+            side.short -= length
+            return
         if offset <= side.position and not side.pending:
             self._take(which, side, offset, data, length, number, time_ns)
             return
@@ -153,6 +163,9 @@ class Conversation:
 
     def _take_fresh(self, which: int, side: Side, fresh: bytes, number: int, time_ns: int) -> None:
         side.position += len(fresh)
+        if side.parts:
+            fresh = b"".join([*side.parts, fresh])
+            side.parts.clear()
         try:
             if side.reader is None:
                 self._sniff(which, side, side.buffer + fresh, number, time_ns)
@@ -309,6 +322,7 @@ class Conversation:
         reader.receive(data)
         if isinstance(reader, TlsReader):
             self._tls(which, reader, number, time_ns)
+            side.short = reader.short if side.open else 0
         elif isinstance(reader, http1.RequestReader):
             self._requests(which, side, reader, number, time_ns)
         elif isinstance(reader, socks.ClientReader | socks.ServerReader):

@@ -74,8 +74,8 @@ class TlsReader:
     """Feed with `receive` in stream order, then take events until None."""
 
     __slots__ = (
-        "_base", "_data", "_error", "_hello", "_left", "_message", "_parts", "_pos", "_short", "_start", "encrypted",
-        "skip", "whole",
+        "_base", "_data", "_error", "_hello", "_left", "_message", "_pos", "_start", "encrypted", "short", "skip",
+        "whole",
     )  # fmt: skip
 
     skip: int
@@ -84,9 +84,11 @@ class TlsReader:
     """the last record was a ChangeCipherSpec or encrypted: in TLS ≤ 1.2 all that follows is"""
 
     whole: bool
+    short: int
+    """bytes that a whole record still lacks: with fewer, there is no use in asking for events"""
 
     def __init__(self, from_client: bool, *, whole: bool = False) -> None:
-        self.skip = 0
+        self.skip = self.short = 0
         self.encrypted = False
         self.whole = whole
         self._hello = _CLIENT_HELLO if from_client else _SERVER_HELLO
@@ -97,8 +99,6 @@ class TlsReader:
         self._message = bytearray()  # an unfinished handshake message
         self._start = 0  # its offset
         self._error: WireError | None = None
-        self._short = 0  # bytes that a whole record still lacks
-        self._parts: list[bytes] = []  # what came since
 
     def receive(self, data: bytes) -> None:
         """The next bytes of the stream; those that `skip` announced may be among them or not."""
@@ -106,13 +106,7 @@ class TlsReader:
             dropped = min(self.skip, len(data))
             self.skipped(dropped)
             data = data[dropped:]
-        if self._short > 0:
-            self._parts.append(data)
-            self._short -= len(data)
-            if self._short > 0:
-                return
-            data = b"".join(self._parts)
-            self._parts.clear()
+        self.short = 0
         self._data, self._base, self._pos = self._data[self._pos :] + data, self._base + self._pos, 0
 
     def skipped(self, n: int) -> None:
@@ -125,8 +119,6 @@ class TlsReader:
     def next_event(self) -> Event | None:
         if self._error:
             raise self._error
-        if self._short > 0:
-            return None
         try:
             return self._maybe_event()
         except WireError as error:
@@ -197,8 +189,8 @@ class TlsReader:
 
     def _encrypted_record(self, kind: int, length: int, start: int) -> Event | None:
         size = _HEADER.size + length
-        self._short = self._pos + size - len(self._data) if self.whole else 0
-        if self._short > 0:
+        if self.whole and self._pos + size > len(self._data):
+            self.short = self._pos + size - len(self._data)
             return None
         self.encrypted = True
         record = self._data[self._pos : self._pos + size] if self.whole else b""
