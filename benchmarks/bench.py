@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from answers import READERS, TSHARK_FIELDS, TSHARK_FILTER
 
@@ -164,6 +165,29 @@ def measure_overhead(pairs: int, trace_go: str | None) -> float | None:
     return float(account["overhead_pct"])
 
 
+def measure_decrypted(runs: int, trace_go: str | None, inputs: Path) -> dict[str, Any] | None:
+    """A run with keys beside tshark's list of its HTTP/2 requests, and what the twin costs."""
+    if not trace_go or not shutil.which("tshark"):
+        print("\ndecrypted: trace-go or tshark is missing: not measured")
+        return None
+    with tempfile.TemporaryDirectory() as scratch:
+        result = Path(scratch) / "decrypted.json"
+        words = [sys.executable, str(HERE / "decrypted.py"), trace_go, str(runs), str(inputs.resolve()), str(result)]
+        ended = subprocess.run(words, check=False, capture_output=True, text=True)
+        if not result.exists():
+            print(f"\ndecrypted: not measured: {ended.stderr.strip().splitlines()[-1:]}")
+            return None
+        account: dict[str, Any] = json.loads(result.read_text())
+    for name, what in (("merged", "packets merged by the kernel"), ("wire", "packets as on the wire")):
+        told = account[name]
+        same = "the same requests" if told["same_requests"] else "OTHER REQUESTS"
+        print(f"\ndecrypted, {what}: trace_go {told['trace_go_s']:.2f} s, tshark {told['tshark_s']:.2f} s, ", end="")
+        print(f"ratio {told['ratio']:.2f}, {same}", end="")
+    twin = account["twin"]
+    print(f"\ntwin of go: {twin['cold_s']} s cold, {twin['warm_s']} s warm, {twin['unchanged_s']} s unchanged")
+    return account
+
+
 def machine(trace_go: str | None) -> str:
     """Cores and versions, one a line."""
     lines = [f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}"]
@@ -181,7 +205,7 @@ def main() -> None:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument(
-        "--only", default=",".join([*INPUTS, "overhead"]), help="comma-separated (default: %(default)s)"
+        "--only", default=",".join([*INPUTS, "overhead", "decrypted"]), help="comma-separated (default: %(default)s)"
     )
     parser.add_argument("--no-overhead", action="store_true")
     parser.add_argument("--runs", type=int, default=3, help="timed runs of each tool (default: %(default)s)")
@@ -194,8 +218,9 @@ def main() -> None:
     chosen = options.only.split(",")
     results = {name: measure(name, options.inputs, options.runs, trace_go) for name in INPUTS if name in chosen}
     overhead = measure_overhead(options.pairs, trace_go) if "overhead" in chosen and not options.no_overhead else None
+    decrypted = measure_decrypted(options.runs, trace_go, options.inputs) if "decrypted" in chosen else None
     print()
-    print(json.dumps({**results, "overhead_pct": overhead}))
+    print(json.dumps({**results, "overhead_pct": overhead, "decrypted": decrypted}))
 
 
 if __name__ == "__main__":
