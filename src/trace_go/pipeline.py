@@ -14,7 +14,7 @@ from trace_go.capture.merge import Merge, Progress
 from trace_go.checks.discovery import excuse
 from trace_go.checks.discovery import run as run_checks
 from trace_go.checks.verdict import verdict
-from trace_go.flows.engine import Engine
+from trace_go.flows.engine import MAX_FLOWS, Engine
 from trace_go.gocmd.config import Config
 from trace_go.gocmd.environment import settings
 from trace_go.gocmd.fingerprints import name_client
@@ -46,6 +46,8 @@ class Source(Struct, frozen=True, kw_only=True):
     """(local ip, port, remote ip, port) → `go (1234)`"""
     probes: tuple[ProbeResult, ...] = ()
     """kept in a bundle; analyse does not probe again"""
+    max_flows: int = MAX_FLOWS
+    """of each vantage kept at once"""
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -97,7 +99,8 @@ def _read(source: Source, keys: KeyRing, progress: Progress | None) -> tuple[_Re
     """The captures, and those made beyond a gateway."""
     near = Merge(source.captures, source.names, keys, progress)
     far = Merge(source.beyond, (), keys, progress, first=len(source.captures))
-    readings = _Reading(Engine(name_client), near), _Reading(Engine(name_client), far)
+    engines = (Engine(name_client, max_flows=source.max_flows) for _ in range(2))
+    readings = _Reading(next(engines), near), _Reading(next(engines), far)
     for engine, merge in readings:
         for batch in merge.batches():
             engine.keys = keys.use()
@@ -129,6 +132,7 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
     case = Case(
         files=observed.files,
         flows=traffic.flows,
+        flows_left_out=traffic.left_out,
         lookups=traffic.lookups,
         judgements=judgements,
         account=account,

@@ -17,7 +17,7 @@ from rich.text import Text
 from trace_go.capture.live import CaptureStats, live_batches, open_source
 from trace_go.capture.masking import mask_credentials
 from trace_go.cli import common
-from trace_go.flows.engine import Engine
+from trace_go.flows.engine import MAX_FLOWS, Engine
 from trace_go.gocmd.config import Config
 from trace_go.gocmd.fingerprints import name_client
 from trace_go.gocmd.hosts import HostBook, load_hosts
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
     options = common.options(arguments, os.environ, probe=False)
     stop = threading.Event()
     counter = _Counter()
-    engine = Engine(name_client)
+    engine = Engine(name_client, max_flows=arguments.max_flows or MAX_FLOWS)
     kept = Path(arguments.write) if arguments.write else None
     source = open_source(arguments.interface, arguments.filter, out=kept, retire_ms=RETIRE_MS)
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -21,7 +21,7 @@ in between), how it went, and what is wrong with the path."""
 _EPILOG = """\
 commands:
   trace-go [OPTIONS] -- CMD…     run CMD (go mod download, make, …) and explain its module downloads
-  trace-go read FILE… | -        explain captures (pcap, pcapng; packed or not) or bundles kept with -w
+  trace-go read FILE… | -        explain captures (pcap, pcapng, also packed), folders of them, or bundles kept with -w
   trace-go live -i IFACE         watch an interface
   trace-go explain [ID]          the page of a check, or the list of checks
   trace-go checks                every check with its severity and audience (--format json for tools)
@@ -175,7 +175,10 @@ def _run(parser: argparse.ArgumentParser) -> None:
 
 def _read(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="pcap, pcapng (packed or not), folder, bundle, or - for stdin"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="pcap or pcapng, also packed (gzip, xz, zstd, lz4); folder, bundle, or - for stdin",
     )
     parser.add_argument(
         "--keylog",
@@ -185,8 +188,20 @@ def _read(parser: argparse.ArgumentParser) -> None:
         help="open TLS with this key log (SSLKEYLOGFILE; repeatable)",
     )
     parser.add_argument("--beyond", metavar="FILE", help="capture of the same run made beyond a gateway: who ends TLS?")
+    _max_flows(parser)
     _analysis(parser)
     _fail_on(parser, "error", "exit 1 when there is such a finding (default: error)")
+
+
+def _max_flows(parser: argparse.ArgumentParser) -> None:
+    text = "flows kept at once (default: 500000); beyond it finished and idle ones are only counted"
+    parser.add_argument("--max-flows", type=_positive, metavar="N", help=text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text[:12]):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
+    return int(text[:12])
 
 
 def _live(parser: argparse.ArgumentParser) -> None:
@@ -195,6 +210,7 @@ def _live(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-a", "--duration", type=float, metavar="SECONDS", help="stop after this time")
     parser.add_argument("-c", "--count", type=int, metavar="PACKETS", help="stop after this many packets")
     parser.add_argument("-w", "--write", metavar="FILE.pcapng", help="keep the packets")
+    _max_flows(parser)
     _analysis(parser)
     _fail_on(parser, "error", "exit 1 when there is such a finding (default: error)")
 

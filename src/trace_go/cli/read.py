@@ -28,6 +28,8 @@ def main(arguments: argparse.Namespace) -> int:
         )
         if arguments.beyond:
             source = replace(source, beyond=(arguments.beyond,))
+        if arguments.max_flows:
+            source = replace(source, max_flows=arguments.max_flows)
         with common.progress_bar() as progress:
             report = analyse(source, options, progress)
     common.tell_of_keys(report)

@@ -475,6 +475,11 @@ class Conversation:
     _RESUMED: ClassVar = {"dns": _dns, "unknown": _search, "http2": _http2}
     """what a side without a reader speaks → who takes its bytes"""
 
+    @property
+    def tells(self) -> bool:
+        """More than that there were bytes."""
+        return bool(self.tls or self.tunnel or self.exchanges or self.open_requests)
+
     # -- end ---------------------------------------------------------------------------------------------------------
 
     @property

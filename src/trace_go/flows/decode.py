@@ -6,6 +6,8 @@ which cost nothing where there is none.
 Sources: RFC 791, 8200, 9293, 768; IEEE 802.1Q; tcpdump.org/linktypes (SLL, SLL2, NULL, RAW).
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
@@ -129,6 +131,12 @@ class Addresses:
         found = np.empty(len(raw), np.int64)
         found[order] = np.repeat(np.array(numbers, np.int64), np.diff(starts, append=len(raw)))
         return found
+
+    def keep(self, used: I64) -> Callable[[I64], I64]:
+        """Forget all IPv6 addresses but these, (n,) numbers that rise. Returns what gives numbers their new ones."""
+        self._packed = [self._packed[number - (1 << 32)] for number in used.tolist()]
+        self._ids = {raw: (1 << 32) + place for place, raw in enumerate(self._packed)}
+        return lambda numbers: np.where(numbers >> 32, (1 << 32) + np.searchsorted(used, numbers), numbers)
 
     def packed(self, number: int) -> bytes:
         """4 or 16 bytes."""

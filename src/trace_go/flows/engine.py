@@ -29,6 +29,8 @@ OTHER_NAME_PORTS = (137, 5353, 5355)
 """NetBIOS, multicast DNS, LLMNR: messages like those of DNS, to no resolver"""
 MAX_RECORDS = 64
 """answers in a datagram of another port than 53 that is still taken for DNS"""
+MAX_FLOWS = 500_000
+"""kept by default; measured, one of a SYN takes 1.4 kB and one with a TLS handshake 3.4 kB, until the report is written"""
 MAX_ICMP = 10_000
 """ICMP errors read per capture"""
 FIRST_SEGMENTS = 16
@@ -45,8 +47,11 @@ _Note = tuple[int, Callable[..., None], tuple[Any, ...]]
 class Engine:
     """One capture's state. `client_name` names the client of a ClientHello: gocmd.fingerprints; `keys` open TLS."""
 
-    def __init__(self, client_name: Callable[[ClientHello], str], keys: Keys | None = None) -> None:
-        self.keys = keys
+    def __init__(
+        self, client_name: Callable[[ClientHello], str], keys: Keys | None = None, *, max_flows: int = MAX_FLOWS
+    ) -> None:
+        """max_flows: kept at most, but for those that begin in one batch."""
+        self.keys, self._max_flows, self._left_out = keys, max_flows, 0
         self._client_name = client_name
         self._state = State()
         self._texts: dict[int, str] = {}
@@ -74,6 +79,37 @@ class Engine:
         places = batch.place(np.array([number for number, *_ in notes], np.int64)).tolist()
         for _, (_, note, arguments) in sorted(zip(places, notes, strict=True), key=itemgetter(0)):
             note(*arguments)
+        if self._table.count > self._max_flows:
+            self._leave_out()
+
+    def _leave_out(self) -> None:
+        """Forget a quarter of the flows: those that tell nothing first, of these finished ones, of these old ones."""
+        count = self._table.count
+        rows = self._table.rows[:count]
+        tells = np.zeros(count, bool)
+        tells[[flow for flow, talk in self._talks.items() if talk.tells]] = True
+        over = (rows["reset_packet"] > 0) | (rows["fin_ns"] > 0).all(axis=1)
+        order = np.lexsort((rows["end_ns"], ~over, tells))
+        kept = np.sort(order[count - self._max_flows * 3 // 4 :])
+        self._left_out += count - len(kept)
+        place = self._table.keep(kept)
+        self._talks = {place[flow]: talk for flow, talk in self._talks.items() if flow in place}
+        self._forget_addresses()
+
+    def _forget_addresses(self) -> None:
+        """Of flows that are left out; ICMP errors keep those that they quote."""
+        rows = self._table.rows[: self._table.count]
+        quoted = [end for key, *_ in self._quotes for end in key]
+        ends = np.concatenate([rows["low"], rows["high"], np.array(quoted, np.int64)])
+        used = np.unique((ends & ~UDP_KEY) >> 16)
+        moved = self._state.addresses.keep(used[used >> 32 > 0])
+        self._table.renumber(moved)
+        self._texts.clear()
+        for place, (key, side, text, number, time_ns) in enumerate(self._quotes):
+            numbers = np.array(key, np.int64)
+            udp = numbers & UDP_KEY
+            low, high = (moved((numbers ^ udp) >> 16) << 16 | numbers & 0xFFFF | udp).tolist()
+            self._quotes[place] = ((low, high), side, text, number, time_ns)
 
     # -- TCP ---------------------------------------------------------------------------------------------------------
 
@@ -204,7 +240,7 @@ class Engine:
             for index, row in enumerate(numbers, first):
                 talk, icmp_errors = self._talks.get(index), quoted.get(index, {})
                 flows.append(outcome.flow(index, row, talk, icmp_errors, context))
-        return Traffic(flows=tuple(flows), lookups=self._names.lookups())
+        return Traffic(flows=tuple(flows), lookups=self._names.lookups(), left_out=self._left_out)
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

@@ -5,6 +5,8 @@ its own, because it may be corrected later. A SYN with another sequence number o
 The rows of one batch that belong to one flow are a run: batches are sorted into runs, file order inside.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from msgspec import Struct
 
@@ -87,6 +89,23 @@ class FlowTable:
         sort = np.argsort(at)
         at = at[sort]
         return Stretch(row=runs.order[at], flow=runs.flow[runs.run[at]], side=runs.side[at], offset=offset[sort])
+
+    def keep(self, flows: Rows) -> dict[int, int]:
+        """Forget all flows but these, given in their order; returns old number → new number."""
+        place = dict(zip(flows.tolist(), range(len(flows)), strict=True))
+        self.rows, self.count = self.rows[flows], len(flows)
+        self._live = {key: place[flow] for key, flow in self._live.items() if flow in place}
+        return place
+
+    def renumber(self, moved: Callable[[I64], I64]) -> None:
+        """Give addresses other numbers, in the same order. moved: their numbers → the new ones, both (n,)."""
+        for name in ("low", "high"):
+            ends = self.rows[name]
+            udp = ends & UDP_KEY
+            self.rows[name] = moved((ends ^ udp) >> 16) << 16 | ends & 0xFFFF | udp
+        rows = self.rows[: self.count]
+        keys = list(zip(rows["low"].tolist(), rows["high"].tolist(), strict=True))
+        self._live = {keys[flow]: flow for flow in self._live.values()}
 
     # -- which flow --------------------------------------------------------------------------------------------------
 

@@ -179,3 +179,5 @@ class Traffic(Struct, frozen=True, kw_only=True, gc=False):
     flows: tuple[Flow, ...]
     """indexed by Flow.id"""
     lookups: tuple[Lookup, ...]
+    left_out: int = 0
+    """flows that were forgotten to bound memory: finished or idle ones, the oldest first"""

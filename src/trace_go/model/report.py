@@ -75,6 +75,8 @@ class Case(Struct, frozen=True, kw_only=True, gc=False):
     requests: tuple[Request, ...]
     """indexed by Request.id"""
     seeing: tuple[Seeing, ...]
+    flows_left_out: int = 0
+    """that were forgotten to bound memory"""
     known: dict[str, KnownHost] = field(default_factory=dict)
     """by host name, `*.example.com` among them; every host of the requests of which something is known has its own"""
     policy: Policy = Policy()

@@ -30,6 +30,7 @@ def seeing(
         else Seeing(fact=fact, visibility=visibility, why=why)
         for fact, (visibility, why) in (
             ("Packets", _packets(files)),
+            *([("Connections", _left_out(traffic))] if traffic.left_out else []),
             ("Names (DNS)", _names(traffic, flows)),
             ("Certificates", _certificates(flows, requests, judgements)),
             *([("Inside TLS", _inside(flows or traffic.flows, keys))] if keys else []),
@@ -59,6 +60,11 @@ def _packets(files: Sequence[CaptureFile]) -> tuple[Visibility, str]:
     if any(item.truncated_packets for item in files):
         return Visibility.INFERRED, "packets were cut short when capturing (snap length)"
     return Visibility.SEEN, "captured"
+
+
+def _left_out(traffic: Traffic) -> tuple[Visibility, str]:
+    why = f"{traffic.left_out:,} finished or idle ones were left out, the oldest first; --max-flows keeps more"
+    return Visibility.INFERRED, why
 
 
 def _names(traffic: Traffic, flows: Sequence[Flow]) -> tuple[Visibility, str]:

@@ -42,6 +42,7 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     drops: int | None
     visibility: list[Seeing]
+    flows_left_out: int
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
@@ -376,6 +377,7 @@ def of_report(item: report.Report, *, long_lists: bool = True) -> Report:
             bytes=sum(file.bytes for file in case.files),
             drops=sum(drops) if drops else None,
             visibility=[Seeing(fact=x.fact, visibility=x.visibility, why=x.why) for x in case.seeing],
+            flows_left_out=case.flows_left_out,
         ),
         command=_command(case.account) if case.account.present else None,
         flows=lists["flows"],
