@@ -256,6 +256,7 @@ def test_caps(monkeypatch: pytest.MonkeyPatch) -> None:
         kept.add(dns.message(reply(0, NAME, [ONE])), "c", 0, "r", "udp", 100 + number, 10**12)
     lookups = kept.lookups()
     assert (len(lookups), len(lookups[0].query_packets), len(lookups[0].answer_packets)) == (3, 3, 3)
+    assert kept.left_out == 7
 
 
 messages = st.one_of(

@@ -30,7 +30,7 @@ OTHER_NAME_PORTS = (137, 5353, 5355)
 MAX_RECORDS = 64
 """answers in a datagram of another port than 53 that is still taken for DNS"""
 MAX_FLOWS = 500_000
-"""kept by default; measured, one of a SYN takes 1.4 kB and one with a TLS handshake 3.4 kB, until the report is written"""
+"""kept by default; measured, one of a SYN takes 1.4 kB in all and one with a TLS handshake 3.4 kB"""
 MAX_ICMP = 10_000
 """ICMP errors read per capture"""
 FIRST_SEGMENTS = 16
@@ -240,7 +240,12 @@ class Engine:
             for index, row in enumerate(numbers, first):
                 talk, icmp_errors = self._talks.get(index), quoted.get(index, {})
                 flows.append(outcome.flow(index, row, talk, icmp_errors, context))
-        return Traffic(flows=tuple(flows), lookups=self._names.lookups(), left_out=self._left_out)
+        return Traffic(
+            flows=tuple(flows),
+            lookups=self._names.lookups(),
+            left_out=self._left_out,
+            lookups_left_out=self._names.left_out,
+        )
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

@@ -49,6 +49,8 @@ class Names:
     """Feed messages in file order; `lookups()` at any time."""
 
     def __init__(self) -> None:
+        self.left_out = 0
+        """questions and answers beyond MAX_LOOKUPS"""
         self._all: list[_Open] = []
         self._open: dict[_Key, _Open] = {}
         self._by_query: dict[tuple[_Query, _Key], _Open] = {}
@@ -112,6 +114,7 @@ class Names:
 
     def _new(self, key: _Key, transport: str) -> _Open | None:
         if len(self._all) >= MAX_LOOKUPS:
+            self.left_out += 1
             return None
         self._all.append(_Open(key, transport))
         return self._all[-1]

@@ -181,3 +181,5 @@ class Traffic(Struct, frozen=True, kw_only=True, gc=False):
     lookups: tuple[Lookup, ...]
     left_out: int = 0
     """flows that were forgotten to bound memory: finished or idle ones, the oldest first"""
+    lookups_left_out: int = 0
+    """DNS questions and answers beyond those that are kept"""

@@ -68,6 +68,8 @@ def _left_out(traffic: Traffic) -> tuple[Visibility, str]:
 
 
 def _names(traffic: Traffic, flows: Sequence[Flow]) -> tuple[Visibility, str]:
+    if traffic.lookups_left_out:
+        return Visibility.INFERRED, f"{traffic.lookups_left_out:,} questions and answers beyond a bound were left out"
     if not flows:
         seen = bool(traffic.lookups)
         return (
