@@ -88,7 +88,7 @@ def _run_all(args: argparse.Namespace, command: list[str]) -> int:
             return "skip", 0, reason
         options = {"change": args.change, "go": args.go, "capture": args.capture}
         done, truth = runs.run(name, args.out / name, command, **options), scenario.load(name, args.change).truth
-        as_told = done.returncode == truth.exit and truth.says in done.stderr
+        as_told = done.returncode == truth.exit and truth.said(done.stderr)
         last = done.stderr.strip().rpartition("\n")[2]
         return "ok" if as_told else "BAD", time.monotonic() - start, f"exit {done.returncode}  {last}"
 

@@ -55,7 +55,7 @@ class Result(Struct, frozen=True, kw_only=True, omit_defaults=True):
 def judge(truth: Truth, traced: Traced) -> Result:
     """A run against its scenario's truth."""
     notes = [f"exit {traced.exit}, not {truth.exit}"] if traced.exit != truth.exit else []
-    notes += [f"standard error lacks {truth.says!r}"] if truth.says not in traced.stderr else []
+    notes += [] if truth.said(traced.stderr) else [f"standard error lacks {' or '.join(truth.says)!r}"]
     notes += [f"standard error has {words!r}" for words in DEBUG_LINES if words in traced.stderr]
     scores = {kind: score(kind, report, truth, traced.served) for kind, report in traced.reports.items()}
     return Result(command=not notes, scores=scores, notes=tuple(notes))

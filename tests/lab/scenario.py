@@ -132,12 +132,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth(Outcome):
-    """How the command ends (`exit`, and `says` somewhere in its stderr), and what is right to say about it."""
+    """How the command ends (`exit`, and one of `says` somewhere in its stderr), and what is right to say about it."""
 
     exit: int = 0
-    says: str = ""
+    says: Sequence[str] = ("",)  # several where it is a race: a reset is an EOF to the one who reads after a writer met it
     requests: Sequence[Expected]
     packets: Outcome  # from packets alone; where the file is silent: as with go's account
+
+    def said(self, stderr: str) -> bool:
+        return any(words in stderr for words in self.says)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +226,8 @@ def _truth(table: dict[str, Any]) -> Truth:
         if "cause" in outcome:
             outcome.setdefault("findings", [outcome["cause"]] if outcome["cause"] else [])
     table.setdefault("findings", [])
+    if isinstance(table.get("says"), str):
+        table["says"] = [table["says"]]
     full = {key: table[key] for key in ("status", "cause", "findings") if key in table}
     return Truth(requests=requests, packets=Outcome(**full | packets), **table)
 
