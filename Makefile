@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 LAB := PYTHONPATH=tests $(BIN)/python -m lab
 
-.PHONY: help setup demo test lint format bench lab lab-setup score captures agreement readme lock clean distclean
+.PHONY: help setup demo test lint format fuzz bench lab lab-setup score captures agreement readme lock clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -37,6 +37,13 @@ format: $(READY) ## what ruff can put right by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+fuzz: $(READY) ## coverage-guided fuzzing, SECONDS=60 for each target; or one of them: make fuzz TARGET=frames
+	@scripts/setup.sh fuzz
+	@for target in $(or $(TARGET),$$($(BIN)/python tests/fuzz/run.py --list)); do \
+		echo "fuzz: $$target" && \
+		$(BIN)/python tests/fuzz/run.py $$target -max_total_time=$(or $(SECONDS),60) -verbosity=0 || exit 1; \
+	done
+
 bench: lab-setup ## trace-go beside tshark, nfstream and libpcap, and what tracing costs (about 2 GB in .bench)
 	@scripts/setup.sh bench
 	@$(BIN)/python benchmarks/bench.py
@@ -65,7 +72,7 @@ lock: $(READY) ## resolve the locked versions again
 	scripts/lock.sh
 
 clean: ## what make has made, but .venv
-	rm -rf .bench .lab build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .bench .fuzz .lab build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## and .venv

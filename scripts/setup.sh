@@ -4,6 +4,7 @@
 #   setup.sh lab      the lab: Debian packages, mitmproxy in .venv/mitmproxy; tshark for the tests that compare with it
 #   setup.sh toolchains   older Go toolchains in .venv/go, for the lab's scenarios that name one (1.4 GB)
 #   setup.sh bench    what `make bench` compares with: tshark, nfstream in .venv/nfstream
+#   setup.sh fuzz     atheris, into .venv
 # Exit status 1 with one line that says what is missing and how to get it.
 set -eu
 PATH=$PATH:/usr/sbin:/sbin # where Debian keeps nginx, ip, nft; not in every user's PATH
@@ -99,6 +100,13 @@ setup_bench() {
     python=.venv/bin/python
     command -v tshark >/dev/null || (apt_install tshark) || :
     locked .venv/nfstream requirements-bench.lock || say "nfstream could not be installed; it is not compared with"
+}
+
+setup_fuzz() {
+    .venv/bin/python -c "import atheris" 2>/dev/null && return
+    say "installing atheris into .venv"
+    .venv/bin/python -m pip install -qq --disable-pip-version-check "atheris>=2.3" >&2 ||
+        fail "atheris could not be installed; it needs Linux or macOS and a Python that it has a wheel for"
 }
 
 "setup_$1"
