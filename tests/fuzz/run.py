@@ -1,4 +1,4 @@
-"""`python tests/fuzz/run.py TARGET [libFuzzer options]`: coverage-guided fuzzing with atheris; `--list` has the targets.
+"""`python tests/fuzz/run.py TARGET [libFuzzer options]`: coverage-guided fuzzing; `--list` has the targets.
 
 What libFuzzer keeps goes into .fuzz/TARGET; an input that breaks something is written there as crash-…, timeout-… or
 oom-…. Once the bug is fixed it belongs into tests/fuzz/found/TARGET, from where every test run repeats it.

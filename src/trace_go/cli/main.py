@@ -189,8 +189,14 @@ def _read(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--beyond", metavar="FILE", help="capture of the same run made beyond a gateway: who ends TLS?")
     _max_flows(parser)
+    _compare(parser)
     _analysis(parser)
     _fail_on(parser, "error", "exit 1 when there is such a finding (default: error)")
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    text = "no report: list where tshark finds other names, certificates or requests than trace-go"
+    parser.add_argument("--compare-tshark", action="store_true", help=text)
 
 
 def _max_flows(parser: argparse.ArgumentParser) -> None:

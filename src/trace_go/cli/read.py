@@ -20,6 +20,10 @@ _ZIP_MAGIC = b"PK"
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if arguments.compare_tshark:
+        from trace_go.cli import compare  # with pyshark, which only this needs
+
+        return compare.main(arguments, list(_captures(arguments.files)))
     gc.disable()  # what an analysis makes has no cycles, and looking for some takes a third of its time
     with ExitStack() as stack:
         source, options = _bundle(arguments, stack) or (

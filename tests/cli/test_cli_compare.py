@@ -1,0 +1,55 @@
+"""`trace-go read --compare-tshark`: alike on real captures, a difference is listed, no tshark is exit status 3."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from capture.test_files import pcap
+from cli.conftest import CAPTURES, Run
+from flows.frames import Talk
+from flows.tls_talks import hello
+
+needs_tshark = pytest.mark.skipif(not shutil.which("tshark"), reason="no tshark")
+
+
+@needs_tshark
+@pytest.mark.parametrize("name", ["healthy-tls12", "mirror-http"])
+def test_alike(name: str, here: Run) -> None:
+    done = here("read", "--compare-tshark", CAPTURES / f"{name}.pcap")
+    assert (done.code, done.err) == (0, "")
+    assert "alike: " in done.out
+    assert "only" not in done.out
+
+
+@needs_tshark
+def test_a_difference_is_listed(tmp_path: Path, here: Run) -> None:
+    """tshark takes port 8080 for HTTP."""
+    talk = Talk(server=("192.0.2.80", 8080)).open().up(hello())
+    path = tmp_path / "odd.pcap"
+    path.write_bytes(pcap([(frame.time_ns, frame.data, len(frame.data)) for frame in talk.frames]))
+    done = here("read", "--compare-tshark", path)
+    assert done.code == 1
+    assert f"{path}: server names: only trace-go: proxy.golang.org" in done.out
+
+
+@needs_tshark
+def test_what_tshark_cannot_read(tmp_path: Path, here: Run) -> None:
+    path = tmp_path / "x.pcap"
+    path.write_bytes(b"rubbish" * 10)
+    done = here("read", "--compare-tshark", path)
+    assert done.code == 2
+    assert "tshark cannot read it" in done.err
+
+
+def test_without_tshark(here: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    done = here("read", "--compare-tshark", CAPTURES / "mirror-http.pcap")
+    assert done.code == 3
+    assert "needs tshark: install it" in done.err
+
+
+def test_standard_input_cannot_be_read_twice(here: Run) -> None:
+    done = here("read", "--compare-tshark", "-")
+    assert done.code == 2
+    assert "reads a capture twice" in done.err
