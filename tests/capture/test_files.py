@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_go.capture.files import begins_as_capture, open_capture
+from trace_go.capture.files import LINK_NAMES, begins_as_capture, open_capture
 from trace_go.model.errors import CaptureError
+from trace_go.model.packets import LinkType
 from trace_go.model.report import CaptureFile
 
 Packet = tuple[int, bytes, int]  # ns, captured bytes, length on the wire
@@ -85,6 +86,19 @@ def test_every_variant_of_pcap(spot: Path, variant: str, chunk_bytes: int) -> No
         drops=None,
         problem=None,
     )
+
+
+def test_every_link_type_has_a_name() -> None:
+    assert set(LINK_NAMES) == set(LinkType)
+
+
+def test_a_link_type_that_is_not_understood_is_told(spot: Path) -> None:
+    spot.write_bytes(pcap(PACKETS, network=147))
+    problem = read(spot)[1].problem
+    assert problem is not None
+    assert "not understood (LINKTYPE 147)" in problem
+    spot.write_bytes(pcap([], network=147))
+    assert read(spot)[1].problem is None
 
 
 @pytest.mark.parametrize("version", [(2, 2), (2, 0), (543, 0)])

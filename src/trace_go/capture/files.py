@@ -47,7 +47,37 @@ LINK_NAMES: dict[int, str] = {
     LinkType.IPV4: "Raw IPv4",
     LinkType.IPV6: "Raw IPv6",
     LinkType.LINUX_SLL2: "Linux cooked v2",
+    LinkType.PPP: "PPP",
+    LinkType.PPP_HDLC: "PPP over HDLC",
+    LinkType.PPP_ETHER: "PPPoE",
+    LinkType.PPP_PPPD: "PPP of pppd",
+    LinkType.PPP_WITH_DIRECTION: "PPP with direction",
+    LinkType.C_HDLC: "Cisco HDLC",
+    LinkType.FRAME_RELAY: "Frame Relay",
+    LinkType.ATM_RFC1483: "ATM",
+    LinkType.FDDI: "FDDI",
+    LinkType.ARCNET_BSD: "ARCNET",
+    LinkType.ARCNET_LINUX: "ARCNET",
+    LinkType.APPLE_IP_OVER_IEEE1394: "IP over FireWire",
+    LinkType.IEEE802_11: "802.11",
+    LinkType.IEEE802_11_PRISM: "802.11 with Prism header",
+    LinkType.IEEE802_11_AVS: "802.11 with AVS header",
+    LinkType.IEEE802_11_RADIOTAP: "802.11 with radiotap",
+    LinkType.PPI: "PPI",
+    LinkType.PKTAP: "PKTAP",
+    LinkType.USER2: "PKTAP",
+    LinkType.NFLOG: "NFLOG",
+    LinkType.MPLS: "MPLS",
+    LinkType.ETHERNET_MPACKET: "Ethernet with preamble",
+    LinkType.USB_LINUX: "USB (Linux)",
+    LinkType.USB_LINUX_MMAPPED: "USB (Linux)",
+    LinkType.USBPCAP: "USBPcap",
+    LinkType.BRCM_TAG: "Ethernet with Broadcom tag",
+    LinkType.BRCM_TAG_PREPEND: "Ethernet behind Broadcom tag",
+    LinkType.DSA_TAG_DSA: "Ethernet with DSA tag",
+    LinkType.DSA_TAG_EDSA: "Ethernet with EDSA tag",
 }
+"""all that are understood"""
 
 
 class Variant(NamedTuple):
@@ -189,7 +219,17 @@ class Reader:
             last_ns=self._last_ns,
             truncated_packets=self._truncated,
             drops=decoder.drops,
-            problem=self._problem,
+            problem=self._problem or self._not_understood(),
+        )
+
+    def _not_understood(self) -> str | None:
+        """Said when no packet can be looked into; an odd interface beside others is no problem."""
+        links = set(self._decoder.link_types)
+        if not self._decoder.packets or not links or links & set(LINK_NAMES):
+            return None
+        names = ", ".join(f"LINKTYPE {number}" for number in sorted(links)[:3])
+        return (
+            f"the packets are of a link type that is not understood ({names}); capture on an Ethernet or IP interface"
         )
 
     def _count(self, batch: Batch) -> None:

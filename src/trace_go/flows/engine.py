@@ -29,6 +29,10 @@ OTHER_NAME_PORTS = (137, 5353, 5355)
 """NetBIOS, multicast DNS, LLMNR: messages like those of DNS, to no resolver"""
 MAX_RECORDS = 64
 """answers in a datagram of another port than 53 that is still taken for DNS"""
+QUIC_VERSIONS, QUIC_DRAFTS = (1, 0x6B3343CF), 0xFF0000
+"""RFC 9000, RFC 9369; the upper bytes of the drafts' versions"""
+QUIC_HEADER = 7
+"""bytes of the shortest long header (RFC 8999 §5.1)"""
 MAX_FLOWS = 500_000
 """kept by default; measured, one of a SYN takes 1.4 kB in all and one with a TLS handshake 3.4 kB"""
 MAX_ICMP = 10_000
@@ -76,6 +80,8 @@ class Engine:
             segments = segments.take(np.flatnonzero(ports))
         self._streams(data.data, segments, self._table.add(segments), notes)
         self._datagrams(data, segments, notes)
+        if len(quic := _quic_like(data, segments)):
+            self._table.mark_quic(segments.take(quic))
         places = batch.place(np.array([number for number, *_ in notes], np.int64)).tolist()
         for _, (_, note, arguments) in sorted(zip(places, notes, strict=True), key=itemgetter(0)):
             note(*arguments)
@@ -258,6 +264,16 @@ def _dns_like(data: U8, seg: Segments) -> Rows:
     answered = (flags & 0x80) != 0
     plain = ((flags & 0x78) == 0) & ((rcode & 0x40) == 0) & (more == 0) & (ones == 1)
     like: Rows = at[known | (other & plain & (answers < np.where(answered, MAX_RECORDS, 1)))]
+    return like
+
+
+def _quic_like(data: U8, seg: Segments) -> Rows:
+    """Datagrams with the long header of a known version of QUIC: both sides begin a connection with some."""
+    at = np.flatnonzero((seg.protocol == UDP) & (seg.captured >= QUIC_HEADER))
+    at = at[data[seg.payload[at]] & 0xC0 == 0xC0]
+    words = [data[seg.payload[at] + place].astype(np.int64) for place in range(1, 5)]
+    version = words[0] << 24 | words[1] << 16 | words[2] << 8 | words[3]
+    like: Rows = at[np.isin(version, QUIC_VERSIONS) | (version >> 8 == QUIC_DRAFTS)]
     return like
 
 

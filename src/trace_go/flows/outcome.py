@@ -21,6 +21,27 @@ CERTIFICATE_ALERTS = frozenset({42, 43, 44, 45, 46, 48})
 """alerts by which a client refuses a certificate (RFC 8446 §6.2)"""
 _PROTOCOLS = {(True, 53): "dns", (True, 443): "quic", (False, 853): "dot"}
 """(UDP, port of the server) → what it is taken for when its bytes do not tell"""
+_DOT_PORT, _DOT_ALPN = 853, "dot"
+_RESOLVERS = frozenset(
+    [
+        "chrome.cloudflare-dns.com",
+        "cloudflare-dns.com",
+        "dns.adguard-dns.com",
+        "dns.alidns.com",
+        "dns.google",
+        "dns.nextdns.io",
+        "dns.quad9.net",
+        "dns10.quad9.net",
+        "dns11.quad9.net",
+        "doh.cleanbrowsing.org",
+        "doh.dns.sb",
+        "doh.opendns.com",
+        "doh.pub",
+        "mozilla.cloudflare-dns.com",
+        "one.one.one.one",
+    ]
+)
+"""hosts that answer DNS over HTTPS and nothing else (Chromium, net/dns/public/doh_provider_entry.cc)"""
 
 _HALF = 1 << 31
 """of the space of sequence numbers"""
@@ -99,7 +120,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
     (low, high, client, first_packet, last_packet, start_ns, end_ns, syn_packet, syn_ns, syn_count, syn_ack_packet,
      syn_ack_ns, syn_ack_ttl, reset_packet, reset_ns, reset_side, reset_ttl, after_packet, after_ttl,
      packets, size, resent, first_data, last_data, fin_ns, resets, base, last, reach, acked, acked_ns,
-     *_) = row  # fmt: skip
+     *_, quic) = row  # fmt: skip
     tls: TlsSession | None = None
     exchanges: tuple[Exchange, ...] = ()
     tunnel: Tunnel | None = None
@@ -197,7 +218,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         icmp=error[0] if error else None,
         icmp_packet=error[1] if error else 0,
         outcome=_udp_outcome(facts) if udp else _tcp_outcome(facts, tls, tunnel, talk, exchanges),
-        protocol=(talk.protocol if talk else "") or _PROTOCOLS.get((udp, ends[server].port), ""),
+        protocol="quic" if quic else _protocol(talk, tls, udp=udp, port=ends[server].port),
         tls=tls,
         tunnel=tunnel,
         exchanges=exchanges,
@@ -214,6 +235,17 @@ def _beyond(reach: int, acked: int) -> int:
 def _is_missing(side: Side, base: int, acked: int) -> bool:
     """Whether the other end waits for what misses in a head, so that the way lost it, not the capture."""
     return not side.lost and not _beyond(acked, (base + side.position) & 0xFFFFFFFF)
+
+
+def _protocol(talk: Conversation | None, tls: TlsSession | None, *, udp: bool, port: int) -> str:
+    spoken = talk.protocol if talk else ""
+    if spoken == "tls" and tls:
+        offered = tls.hello.alpn if tls.hello else ()
+        if port == _DOT_PORT or _DOT_ALPN in offered:
+            return "dot"
+        if tls.hello and (tls.hello.sni or "").rstrip(".").lower() in _RESOLVERS:
+            return "doh"
+    return spoken or _PROTOCOLS.get((udp, port), "")
 
 
 def _udp_outcome(facts: _Facts) -> Outcome:

@@ -25,7 +25,9 @@ _PLAIN = """low high client first_packet last_packet start_ns end_ns syn_packet 
 syn_ack_ns syn_ack_ttl reset_packet reset_ns reset_side reset_ttl after_reset_packet after_reset_ttl"""
 _SIDED = "packets bytes resent first_data_ns last_data_ns fin_ns resets base last reach acked acked_ns position open"
 FLOW = np.dtype(
-    [(name, "i8") for name in _PLAIN.split()] + [(name, "i8", 2) for name in _SIDED.split()] + [("opening", "i8")]
+    [(name, "i8") for name in _PLAIN.split()]
+    + [(name, "i8", 2) for name in _SIDED.split()]
+    + [("opening", "i8"), ("quic", "i8")]
 )
 """Two values where sides differ. opening: sequence number and side of the SYN; after_reset: the first packet, no reset,
 of the end that is said to have sent one; base, last, reach: unwrapped numbers of stream byte 0, of the last segment
@@ -89,6 +91,12 @@ class FlowTable:
         sort = np.argsort(at)
         at = at[sort]
         return Stretch(row=runs.order[at], flow=runs.flow[runs.run[at]], side=runs.side[at], offset=offset[sort])
+
+    def mark_quic(self, seg: Segments) -> None:
+        """Datagrams that only QUIC begins so."""
+        source, target = (seg.src << 16) | seg.sport, (seg.dst << 16) | seg.dport
+        low, high = (np.minimum(source, target) | UDP_KEY).tolist(), np.maximum(source, target).tolist()
+        self.rows["quic"][[self._live[key] for key in zip(low, high, strict=True)]] = 1
 
     def keep(self, flows: Rows) -> dict[int, int]:
         """Forget all flows but these, given in their order; returns old number → new number."""

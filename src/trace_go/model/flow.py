@@ -147,7 +147,7 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
     icmp_packet: int
     outcome: Outcome
     protocol: str
-    """`tls`, `http`, `dns`, `ssh`, `quic`, `dot` or empty"""
+    """`tls`, `http`, `dns`, `ssh`, `quic`, `dot` and `doh` (DNS over TLS, over HTTPS) or empty"""
     tls: TlsSession | None
     tunnel: Tunnel | None
     exchanges: tuple[Exchange, ...]

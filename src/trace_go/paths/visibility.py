@@ -70,13 +70,12 @@ def _left_out(traffic: Traffic) -> tuple[Visibility, str]:
 def _names(traffic: Traffic, flows: Sequence[Flow]) -> tuple[Visibility, str]:
     if traffic.lookups_left_out:
         return Visibility.INFERRED, f"{traffic.lookups_left_out:,} questions and answers beyond a bound were left out"
+    hidden = sum(flow.protocol in ("dot", "doh") for flow in traffic.flows)
+    if not flows and traffic.lookups:
+        return Visibility.SEEN, "queries are captured"
     if not flows:
-        seen = bool(traffic.lookups)
-        return (
-            (Visibility.SEEN, "queries are captured")
-            if seen
-            else (Visibility.NOT_OBSERVABLE, "no DNS query is captured")
-        )
+        why = f"; {hidden:,} connections carry DNS over TLS or HTTPS" if hidden else ""
+        return Visibility.NOT_OBSERVABLE, f"no DNS query is captured{why}"
     known = {address for lookup in traffic.lookups for address in lookup.addresses}
     unknown = sorted({flow.server.ip for flow in flows} - known)
     if not unknown:

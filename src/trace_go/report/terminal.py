@@ -275,6 +275,10 @@ def _sources(pieces: Sequence[Evidence], case: Case) -> str:
     return f"{kind}s {', '.join(numbers)}{rest}"
 
 
+_NOT_GO = {"quic": "of QUIC, which go does not speak", "dot": "of DNS over TLS", "doh": "of DNS over HTTPS"}
+"""protocols that the go command never speaks: its resolver asks over UDP and TCP only"""
+
+
 def source(piece: Evidence, case: Case) -> str:
     """Where a piece of evidence is found: `packet 42`, `packet 42 of b.pcap`, `log line 7`."""
     if piece.kind is EvidenceKind.PACKET and piece.packet is not None:
@@ -417,6 +421,9 @@ def _input(page: _Page, report: Report) -> None:
             page.add(("    ", ""), text=clean(item.problem))
     if report.case.flows:
         page.add(("  ", ""), text=f"{len(report.case.flows):,} flows, {len(report.case.lookups):,} DNS lookups")
+        others = Counter(flow.protocol for flow in report.case.flows)
+        if told := [f"{others[name]:,} {text}" for name, text in _NOT_GO.items() if others[name]]:
+            page.add(("  ", ""), text=f"of the flows {', '.join(told)}: not go's")
     if unselected := report.suppressed - len(report.excused):
         noun = "finding" if unselected == 1 else "findings"
         page.add(("  ", ""), text=f"{unselected} {noun} not shown (--select, --ignore)")
