@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from flows.frames import ACK, SYN, Frame, Talk, later, traffic
 from flows.tls_talks import CHANGE, FLIGHT13, TLS12, TLS13, answer13, encrypted, handshake, hello
-from trace_go.flows.conversation import END, MAX_PENDING, MAX_PIECES, MAX_PREAMBLE, Conversation, Side
+from trace_go.flows.conversation import END, MAX_PENDING, MAX_PREAMBLE, PIECE_BYTES, Conversation, Side
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.tls import TlsState
 from wire.tls_samples import NAME
@@ -89,7 +89,7 @@ def test_any_delivery_gives_the_first_bytes(data: st.DataObject) -> None:
 
 
 def test_too_much_out_of_order_is_a_loss() -> None:
-    for size, count in ((1, MAX_PIECES + 1), (1400, MAX_PENDING // 1400 + 1)):
+    for size, count in ((1, MAX_PENDING // PIECE_BYTES + 1), (1400, MAX_PENDING // 1400 + 1)):
         talk = Conversation(0)
         for at in range(count):
             talk.segment(0, 10 + at * 2 * size, bytes(size), size, 1, 1)

@@ -204,6 +204,15 @@ def test_a_lost_packet_keeps_what_was_before() -> None:
     assert (flow.exchanges[0].end_ns > 0, flow.exchanges[1].end_ns) == (True, 0)
 
 
+def test_a_window_behind_a_lost_segment_waits_for_it() -> None:
+    said, keys = Http2().get(1, "/a").answer(1, 200).body(1, bytes(1_000_000)).get(3, "/b").answer(3, 404).wrapped()
+    frames = spoken(said).frames
+    late = [*frames[:12], *frames[13:-8], frames[12], *frames[-8:]]
+    moved = [Frame(frame.data, frames[0].time_ns + number * 1000) for number, frame in enumerate(late)]
+    (flow,) = traffic(moved, 100, 300, keys=keys_of(keys)).flows
+    assert [(item.status, item.body_bytes) for item in flow.exchanges] == [(200, 1_000_000), (404, -1)]
+
+
 def test_reset_streams_and_silence() -> None:
     talk = Http2().get(1, "/a").get(3, "/b").get(5, "/c").answer(1, 200)
     talk.add(1, (4).to_bytes(3, "big") + b"\3\0\0\0\0\1" + (2).to_bytes(4, "big"))

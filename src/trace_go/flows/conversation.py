@@ -7,6 +7,7 @@ inside this one, and is read to its end. An event belongs to the packet that mad
 """
 
 import re
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from typing import ClassVar, TypeAlias
 
@@ -25,8 +26,11 @@ from trace_go.wire.tls_stream import TlsReader, looks_like_tls
 
 MAX_PENDING = 64 * 1024
 """out-of-order bytes kept per side: the largest window without scaling; a handshake begins with 14 KiB (RFC 6928)"""
-MAX_PIECES = 512
-"""out-of-order segments kept per side; 64 KiB of 128-byte segments"""
+MAX_PENDING_WHOLE = 4 * 1024 * 1024
+"""the same of a conversation that is read to its end: what comes behind a lost segment until it is sent again, for a
+window of 4 MiB; Linux lets them grow to 6"""
+PIECE_BYTES = 128
+"""what a segment kept out of order counts at least"""
 MAX_SNIFF = 16
 """bytes that decide what a side speaks"""
 MAX_PREAMBLE = 16 * 1024
@@ -51,7 +55,20 @@ Reader: TypeAlias = TlsReader | http1.RequestReader | http1.ResponseReader | soc
 class Side:
     """One direction: reassembly state, and the reader that its bytes go to."""
 
-    __slots__ = ("buffer", "lost", "open", "parts", "pending", "position", "reader", "short", "speaks")
+    __slots__ = (
+        "buffer",
+        "lost",
+        "open",
+        "parts",
+        "pending",
+        "position",
+        "reader",
+        "room",
+        "short",
+        "speaks",
+        "starts",
+        "waiting",
+    )
 
     def __init__(self) -> None:
         self.position = 0
@@ -60,6 +77,11 @@ class Side:
         """bytes are missing for good"""
         self.pending: dict[int, tuple[bytes, int]] = {}
         """offset → bytes captured, length on the wire; segments ahead of the position, not overlapping"""
+        self.starts: list[int] = []
+        """their offsets, ascending"""
+        self.waiting = 0
+        """their bytes"""
+        self.room = MAX_PENDING
         self.buffer = b""
         self.short = 0
         """bytes without which the reader can tell nothing"""
@@ -77,7 +99,9 @@ class Side:
         """Nothing more is wanted: let go of what was kept for it."""
         self.open = False
         self.pending.clear()
+        self.starts.clear()
         self.parts.clear()
+        self.waiting = 0
         self.buffer, self.short = b"", 0
         self.reader = None
 
@@ -88,16 +112,32 @@ class Side:
     def keep(self, offset: int, data: bytes, length: int) -> None:
         """Put a segment aside, less what is read or what an earlier segment brought."""
         at, end = max(offset, self.position), offset + length
-        for start, (_, size) in sorted(self.pending.items()):
-            if start >= end:
-                break
+        place = bisect_right(self.starts, at)
+        if place:
+            before = self.starts[place - 1]
+            at = max(at, before + self.pending[before][1])
+        for start in self.starts[place : bisect_left(self.starts, end)]:
             if start > at:
-                self.pending[at] = (data[at - offset : start - offset], start - at)
-            at = max(at, start + size)
+                self._put(at, data[at - offset : start - offset], start - at)
+            at = max(at, start + self.pending[start][1])
         if at < end:
-            self.pending[at] = (data[at - offset : length], end - at)
-        if len(self.pending) > MAX_PIECES or sum(len(piece) for piece, _ in self.pending.values()) > MAX_PENDING:
+            self._put(at, data[at - offset : length], end - at)
+        if self.waiting > self.room or len(self.pending) > self.room // PIECE_BYTES:
             self.lose()
+
+    def _put(self, at: int, data: bytes, length: int) -> None:
+        self.pending[at] = (data, length)
+        insort(self.starts, at)
+        self.waiting += len(data)
+
+    def maybe_next(self) -> tuple[int, bytes, int] | None:
+        """Takes out a segment that begins at the position or before it: offset, bytes captured, length."""
+        if not self.starts or self.starts[0] > self.position:
+            return None
+        start = self.starts.pop(0)
+        data, length = self.pending.pop(start)
+        self.waiting -= len(data)
+        return start, data, length
 
 
 class Conversation:
@@ -150,8 +190,8 @@ class Conversation:
             self._take(which, side, offset, data, length, number, time_ns)
             return
         side.keep(offset, data, length)
-        while side.pending and (start := min(side.pending)) <= side.position:
-            data, length = side.pending.pop(start)
+        while (found := side.maybe_next()) is not None:
+            start, data, length = found
             if start + length > side.position:
                 self._take(which, side, start, data, length, number, time_ns)
 
@@ -345,6 +385,8 @@ class Conversation:
                 self.inner.feed(from_client, data, packet, at_ns)
             tls.inside.clear()
         client, server = self.sides[self.client], self.sides[1 - self.client]
+        if tls.opener is not None:
+            client.room = server.room = MAX_PENDING_WHOLE
         near, far = self.inner.sides if self.inner else (None, None)
         if tls.finished or tls.client_done or (near and not near.open):
             client.close()
@@ -405,6 +447,7 @@ class Conversation:
                 else:
                     begin_answer(call, event.head, moment)
                     reader.wanted = call.body is not None
+                    side.room = MAX_PENDING_WHOLE if reader.wanted else MAX_PENDING
                     self.under_way = call
             elif isinstance(event, http1.BodyData) and self.under_way and self.under_way.body:
                 self.under_way.body.add(event.data)
