@@ -378,21 +378,26 @@ class Conversation:
         tls = self.tls
         assert tls is not None
         tls.read(reader, which == self.client, number, time_ns)
-        if tls.inside:
-            if self.inner is None:
-                self.inner = Conversation(0, keys=self.keys, depth=self.depth + 1)
-            for from_client, data, packet, at_ns in tls.inside:
-                self.inner.feed(from_client, data, packet, at_ns)
-            tls.inside.clear()
         client, server = self.sides[self.client], self.sides[1 - self.client]
         if tls.opener is not None:
             client.room = server.room = MAX_PENDING_WHOLE
-        near, far = self.inner.sides if self.inner else (None, None)
-        if tls.finished or tls.client_done or (near and not near.open):
+            self._inside(tls, client, server)
+        if tls.finished or tls.client_done:
             client.close()
-        sealed = tls.state is TlsState.ESTABLISHED and not tls.opens(False) and not tls.awaits_refusal
-        if tls.finished or sealed or (far and not far.open):
-            server.close()
+        if tls.finished or (tls.state is TlsState.ESTABLISHED and not tls.awaits_refusal and not tls.opens(False)):
+            server.close()  # all that follows is encrypted
+
+    def _inside(self, tls: TlsTracker, client: Side, server: Side) -> None:
+        """Hand on what was opened; a side that nobody understands is not opened further."""
+        if self.inner is None and tls.inside:
+            self.inner = Conversation(0, keys=self.keys, depth=self.depth + 1)
+        if self.inner is not None:
+            for from_client, data, packet, at_ns in tls.inside:
+                self.inner.feed(from_client, data, packet, at_ns)
+            tls.inside.clear()
+            for side, within in zip((client, server), self.inner.sides, strict=True):
+                if not within.open:
+                    side.close()
 
     def _requests(self, which: int, side: Side, reader: http1.RequestReader, number: int, time_ns: int) -> None:
         while (event := reader.next_event()) is not None:
@@ -531,8 +536,8 @@ class Conversation:
         return self.tunnel is not None and all(side.open and not side.reader and not side.buffer for side in self.sides)
 
     def nested(self) -> Iterator["Conversation"]:
-        """This one and those inside it, from the outside in."""
-        talk: Conversation | None = self
+        """Those inside it, from the outside in."""
+        talk = self.inner
         while talk is not None:
             yield talk
             talk = talk.inner

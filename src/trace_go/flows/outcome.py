@@ -134,10 +134,11 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
             far.gap
             and not (acked_ns[client] > last_data[1 - client] and _is_missing(far, base[1 - client], acked[client])),
         )
-        nested = list(talk.nested())
-        exchanges = tuple(item for inside in nested for item in inside.answered_and_waiting())
-        tunnel = next((inside.tunnel for inside in nested if inside.tunnel), None)
-        tracker = next((item.tls for item in reversed(nested) if item.tls and item.tls.hello), talk.tls)
+        exchanges, tunnel, tracker = talk.answered_and_waiting(), talk.tunnel, talk.tls
+        for inside in talk.nested():
+            exchanges += inside.answered_and_waiting()
+            tunnel = tunnel or inside.tunnel
+            tracker = inside.tls if inside.tls and inside.tls.hello else tracker
         if tracker:
             hello = tracker.hello
             tls = tracker.session(context.client_name(hello) if hello else "", lost_up=lost[0], lost_down=lost[1])

@@ -118,13 +118,15 @@ class TlsTracker:
 
     def read(self, reader: TlsReader, from_client: bool, number: int, time_ns: int) -> None:
         """Take every event that the reader has; raises WireError when the stream is not TLS."""
-        reader.whole = self.opens(from_client)
+        if self.keys is not None:
+            reader.whole = self.opens(from_client)
         while not self.finished and (event := reader.next_event()) is not None:
             if isinstance(event, HandshakeMessage):
                 handler = _MESSAGES.get((from_client, event.type))
                 if handler:
                     handler(self, event.body, number, time_ns)
-                    reader.whole = self.opens(from_client)
+                    if self.keys is not None:
+                        reader.whole = self.opens(from_client)
             else:
                 _RECORDS[type(event)](self, event, from_client, number, time_ns)
 
