@@ -105,12 +105,15 @@ def twin(
     """
     place = cache / "twins" / _identity(toolchain)
     made = place / "go"
+    try:
+        for folder in (cache, cache / "twins", place):
+            _folder(folder, user)
+    except OSError as error:
+        raise TwinError(f"{error.filename or place}: {error.strerror or error}") from error
     if made.exists():
         return made
     progress(f"building a {toolchain.version} that logs its TLS keys (once, about half a minute)")
     try:
-        for folder in (cache, cache / "twins", place):
-            _folder(folder)
         with tempfile.TemporaryDirectory(dir=place) as name:
             work = Path(name)
             if user is not None:
@@ -171,11 +174,12 @@ def _identity(toolchain: Toolchain) -> str:
     return f"{toolchain.version}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}"
 
 
-def _folder(path: Path) -> None:
-    """A folder of our user's alone, with those above it. Raises TwinError for one that others may write to."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    private_folder(path)
-    if path.stat().st_mode & 0o022:
+def _folder(path: Path, user: User | None) -> None:
+    """A folder of our user's alone, with those above it: what is in it will be run. Raises TwinError for another's."""
+    for missing in reversed([one for one in (path, *path.parents) if not one.exists()]):
+        private_folder(missing)
+    status = path.stat()
+    if status.st_mode & 0o022 or status.st_uid != (user.uid if user else os.geteuid()):
         raise TwinError(f"{path} can be written by others")
 
 
