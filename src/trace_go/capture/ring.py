@@ -124,6 +124,12 @@ class Ring:
         self._lent = True
         return self._columns(begin, begin + first, count)
 
+    def is_filling(self) -> bool:
+        """A quarter of it waits to be read."""
+        begin = (self._block + BLOCKS // 4) % BLOCKS * BLOCK_BYTES
+        status, _, _ = _BLOCK.unpack_from(self._memory, begin + _BLOCK_STATUS)
+        return bool(status & _READY)
+
     def drops(self) -> int:
         """Packets lost so far because the ring was full."""
         _, drops, _ = struct.unpack("3I", self._socket.getsockopt(_SOL_PACKET, _STATISTICS, 12))

@@ -31,8 +31,8 @@ if sys.platform != "win32":
 
 # go writes each line with one write(2): a line that is still unfinished after this long is a prompt or a progress bar.
 PARTIAL_LINE_S = 0.05
-# Not noticed by a reader; fifty wake-ups a second at most. A terminal holds 64 KiB that long: more than go says.
-GATHER_S = 0.02
+# Not noticed by a reader. A pipe of ours holds a megabyte that long and a terminal 64 KiB: more than go says.
+GATHER_S, TERMINAL_GATHER_S = 0.1, 0.02
 # What a daemon left behind may still say. The command's own last words are in the pipe when it exits.
 AFTER_EXIT_S = 0.2
 # http2debug writes about 11 kB per request: enough for 10,000 requests.
@@ -279,6 +279,7 @@ class _Relay:
         waiter = threading.Thread(target=wait, name="waiter")
         waiter.start()
         watched = [channel.read_end, exited]
+        gather_s = TERMINAL_GATHER_S if channel.terminal else GATHER_S
         stop_at = release_at = float("inf")
         while watched and time.monotonic() < stop_at:
             pause = min(stop_at, release_at) - time.monotonic()
@@ -293,7 +294,7 @@ class _Relay:
                 if not chunk or not shown:
                     watched.remove(channel.read_end)
                 else:  # let more come together: being woken for each line would slow the command
-                    select.select([exited] if exited in watched else [], [], [], GATHER_S)
+                    select.select([exited] if exited in watched else [], [], [], gather_s)
                 if not shown:
                     channel.close_read_end()  # nobody reads our stderr any more: the command shall learn it too
             elif time.monotonic() >= release_at:
