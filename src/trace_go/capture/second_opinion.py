@@ -3,10 +3,12 @@
 Slow, and only for those who doubt: nothing of a report comes from here.
 """
 
-import asyncio
 import hashlib
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from trace_go.model.errors import CaptureError, PrivilegeError
 from trace_go.wire.secrets import mask_url
@@ -14,6 +16,8 @@ from trace_go.wire.secrets import mask_url
 KINDS = ("server names", "JA3", "certificates", "DNS names", "CONNECT", "HTTP requests")
 _FILTER = "tls.handshake.type == 1 || tls.handshake.certificate || dns.qry.name || http.request"
 _OPTIONS = ["-n", "-o", "tcp.reassemble_out_of_order:TRUE"]
+_END = b"</packet>"
+CHUNK_BYTES = 1 << 20
 
 Facts = dict[str, set[str]]
 """kind → what was found: host names in lower case, hex, `METHOD url`"""
@@ -21,27 +25,39 @@ Facts = dict[str, set[str]]
 
 def tshark_facts(path: str) -> Facts:
     """Raises PrivilegeError without tshark, CaptureError when it cannot read the file."""
-    import pyshark
-    from pyshark.capture.capture import TSharkCrashException
-    from pyshark.tshark.tshark import TSharkNotFoundException
+    from pyshark.tshark.output_parser.tshark_xml import packet_from_xml_packet
 
+    tshark = shutil.which("tshark")
+    if tshark is None:
+        raise PrivilegeError("--compare-tshark needs tshark: install it (on Debian the package tshark)")
     found: Facts = {kind: set() for kind in KINDS}
-    loop = asyncio.new_event_loop()
-    try:
-        packets = pyshark.FileCapture(
-            path, display_filter=_FILTER, keep_packets=False, custom_parameters=_OPTIONS, eventloop=loop
-        )
-        with packets:
-            for packet in packets:
-                for layer in packet.layers:
+    command = [tshark, "-r", path, "-T", "pdml", "-Y", _FILTER, *_OPTIONS]
+    with tempfile.TemporaryFile() as errors:
+        # Not pyshark's FileCapture: asyncio may lose the exit status of a child that ends while it is closed.
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process:
+            assert process.stdout is not None
+            for packet in _packets(process.stdout):
+                for layer in packet_from_xml_packet(packet).layers:
                     _take(layer, found)
-    except TSharkNotFoundException:
-        raise PrivilegeError("--compare-tshark needs tshark: install it (on Debian the package tshark)") from None
-    except TSharkCrashException:
-        raise CaptureError(f"{path}: tshark cannot read it, or not to its end; see `tshark -r {path}`") from None
-    finally:
-        loop.close()
+        if process.returncode:
+            raise CaptureError(f"{path}: tshark cannot read it, or not to its end: {_reason(errors)}")
     return found
+
+
+def _packets(pdml: IO[bytes]) -> Iterator[bytes]:
+    """One XML element `packet` after the other."""
+    rest = b""
+    while data := pdml.read(CHUNK_BYTES):
+        *whole, rest = (rest + data).split(_END)
+        for text in whole:
+            yield text[text.index(b"<packet>") :] + _END
+
+
+def _reason(errors: IO[bytes]) -> str:
+    """The last line of what it said."""
+    errors.seek(0)
+    lines = errors.read(CHUNK_BYTES).decode("utf-8", "backslashreplace").strip().splitlines()
+    return lines[-1] if lines else "it gave no reason"
 
 
 def _take(layer: Any, found: Facts) -> None:
