@@ -64,7 +64,7 @@ def make(one: Scenario, capture: Capture, kind: str, scratch: Path) -> str:
     command, out = capture.command.split() or ["GO"], scratch / "run"
     words = [*TRACED, *command] if kind == "zip" else command
     done = runs.run(one.name, out, words, go=small_go(scratch), capture=kind == "pcap")
-    if done.returncode != one.truth.exit or one.truth.says not in done.stderr:
+    if done.returncode != one.truth.exit or not one.truth.said(done.stderr):
         return f"ended with {done.returncode}: {done.stderr.strip()}"
     return keep(out / ("run.zip" if kind == "zip" else "client.pcap"), FOLDER / f"{one.name}.{kind}", MAX_BYTES)
 

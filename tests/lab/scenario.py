@@ -135,7 +135,7 @@ class Truth(Outcome):
     """How the command ends (`exit`, and one of `says` somewhere in its stderr), and what is right to say about it."""
 
     exit: int = 0
-    says: Sequence[str] = ("",)  # several where it is a race: a reset is an EOF to the one who reads after a writer met it
+    says: Sequence[str] = ("",)  # several for a race: a reset is an EOF to the one who reads after a writer met it
     requests: Sequence[Expected]
     packets: Outcome  # from packets alone; where the file is silent: as with go's account
 
