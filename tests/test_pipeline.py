@@ -15,7 +15,7 @@ from trace_go.model.finding import VerdictStatus
 from trace_go.model.go import GoAccount
 from trace_go.model.ledger import HandledBy
 from trace_go.pipeline import Options, Source, analyse, judge, observe, probe, selected
-from trace_go.report.v1 import of_report
+from trace_go.report.v1.report import of_report
 from trace_go.trust.store import TrustStore, certifi_store
 
 CAPTURES = Path(__file__).parents[1] / "captures"

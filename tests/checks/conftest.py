@@ -18,7 +18,8 @@ from scapy.layers.inet import TCP, UDP
 from scapy.utils import rdpcap
 
 from trace_go.cli.main import main
-from trace_go.report.v1 import Finding, Report
+from trace_go.report.v1.finding import Finding
+from trace_go.report.v1.report import Report
 
 CAPTURES = Path(__file__).parents[2] / "captures" / "checks"
 RUNS = ("fires", "silent", "regression")

@@ -13,7 +13,7 @@ from lab import scenario
 from trace_go.checks import catalogue
 from trace_go.checks.discovery import SECTIONS, Check, discover
 from trace_go.model.finding import Audience, Severity
-from trace_go.report.v1 import Remedy
+from trace_go.report.v1.finding import Remedy
 
 CHECKS = discover()
 IDS = tuple(check.id for check in CHECKS)

@@ -15,7 +15,8 @@ from report.made_reports import ALL, failed, healthy, packets_alone, poisoned, s
 from report.test_terminal_report import HOSTILE, UNSAFE, check
 from trace_go.model.report import Report
 from trace_go.report.json import JsonReporter, schema
-from trace_go.report.v1 import SCHEMA, time
+from trace_go.report.v1.report import SCHEMA
+from trace_go.report.v1.values import time
 
 
 def render(item: Report) -> str:

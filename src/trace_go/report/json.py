@@ -6,8 +6,9 @@ from typing import Any, TextIO
 import msgspec
 
 from trace_go.model.report import Report
-from trace_go.report import v1
 from trace_go.report.escape import is_utf, json_ascii, json_safe, utf8
+from trace_go.report.v1.report import LONG_LISTS, SCHEMA, of_report
+from trace_go.report.v1.report import Report as Told
 
 SOME_ITEMS = 512
 """of a long list made JSON at once: a flow takes some kilobytes on the way"""
@@ -17,15 +18,15 @@ class JsonReporter:
     """One JSON object per report, UTF-8, schema `trace-go/1`. Safe to show on a terminal."""
 
     def render(self, report: Report, out: TextIO) -> None:
-        told = v1.of_report(report, long_lists=False)
+        told = of_report(report, long_lists=False)
         before = "{"
         for name in told.__struct_fields__:
             out.write(f'{before}\n "{name}": ')
             before = ","
-            if name not in v1.LONG_LISTS:
+            if name not in LONG_LISTS:
                 out.write(_text(getattr(told, name), out).replace("\n", "\n "))
                 continue
-            items, begun = v1.LONG_LISTS[name](report.case), False
+            items, begun = LONG_LISTS[name](report.case), False
             while some := list(islice(items, SOME_ITEMS)):
                 inner = _text(some, out).removeprefix("[").removesuffix("\n]")
                 out.write(("," if begun else "[") + inner.replace("\n", "\n "))
@@ -57,6 +58,6 @@ def schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the reports."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": v1.SCHEMA,
-        **msgspec.json.schema(v1.Report),
+        "title": SCHEMA,
+        **msgspec.json.schema(Told),
     }
