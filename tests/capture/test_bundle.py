@@ -89,7 +89,6 @@ def test_what_is_kept_comes_back(tmp_path: Path, bundle: Bundle, name: str) -> N
         go_env_changed=("GOPROXY",),
         process_env={"HTTPS_PROXY": "http://u:xxxxx@proxy.example:3128"},
         settings_files=bundle.account.settings_files,
-        log_text_kept=True,
         notes=("a note",),
     )
     assert (back.asked_x, back.asked_http2) == (True, False)

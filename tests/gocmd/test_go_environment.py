@@ -12,7 +12,6 @@ from trace_go.gocmd.environment import (
     matching_entries,
     proxy_for,
     settings,
-    split_goproxy,
     why_no_proxy,
 )
 
@@ -25,10 +24,10 @@ def test_match_globs_as_go() -> None:
 
 @pytest.mark.parametrize(("value", "entries", "problem"), TABLES["goproxy"])
 def test_goproxy_as_go(value: str, entries: list[list[str]], problem: str) -> None:
-    assert [[entry.url, entry.falls_through_on] for entry in split_goproxy(value)] == entries
-    problems = settings({"GOPROXY": value}).problems
-    assert len(problems) == bool(problem)
-    assert not problem or problems[0].startswith(problem)
+    found = settings({"GOPROXY": value})
+    assert [[entry.url, entry.falls_through_on] for entry in found.proxies] == entries
+    assert len(found.problems) == bool(problem)
+    assert not problem or found.problems[0].startswith(problem)
 
 
 def test_proxy_for_as_go() -> None:
@@ -88,13 +87,13 @@ def test_defaults() -> None:
     found = settings({})
     assert [entry.url for entry in found.proxies] == ["https://proxy.golang.org", "direct"]
     assert [entry.falls_through_on for entry in found.proxies] == ["not-found", "end"]
-    assert (found.sumdb, found.sumdb_url, found.noproxy, found.nosumdb) == ("sum.golang.org", None, "", "")
+    assert (found.sumdb, found.sumdb_url, found.noproxy) == ("sum.golang.org", None, "")
     assert (found.version, found.problems) == (None, ())
 
 
 def test_goprivate_feeds_what_is_not_set() -> None:
-    found = settings({"GOPRIVATE": "*.corp.example", "GONOPROXY": "none"})
-    assert (found.noproxy, found.nosumdb) == ("none", "*.corp.example")
+    assert settings({"GOPRIVATE": "*.corp.example"}).noproxy == "*.corp.example"
+    assert settings({"GOPRIVATE": "*.corp.example", "GONOPROXY": "none"}).noproxy == "none"
 
 
 @pytest.mark.parametrize(

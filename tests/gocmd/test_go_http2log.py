@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gocmd.go_logs import read_log
 from trace_go.gocmd.http2log import Http2Reader, unquote
-from trace_go.gocmd.log import read_log
 from trace_go.model.go import Http2Exchange
 
 DATA = Path(__file__).parent / "data"

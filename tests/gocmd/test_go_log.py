@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_go.gocmd.log import MAX_LINE_CHARS, LogReader, read_log, uses_network
+from gocmd.go_logs import read_log
+from trace_go.gocmd.log import MAX_LINE_CHARS, LogReader, uses_network
 from trace_go.model.go import GoLog
 
 DATA = Path(__file__).parent / "data"
@@ -55,9 +56,6 @@ def test_fetches() -> None:
     assert missing.url == "https://127.0.0.1:9443/example.test/@v/list"
     assert (missing.reason, missing.error, missing.line - missing.start_line > 1) == ("Not Found", None, True)
     assert missing.elapsed_s is not None
-    assert [module for module, _, _ in found.downloading] == [
-        *("example.test/deep/q", "example.test/deep", "example.test/deep/q/r", "example.test/deep/q/r/s")
-    ]
     assert found.lines == 59
 
 
@@ -149,19 +147,6 @@ def test_errors_with_their_continuation_lines() -> None:
     ]
     assert found[0].text.endswith("\n\tmodule is quarantined")
     assert found[2].text.endswith("recorded in go.sum.")
-
-
-def test_downloading_a_toolchain_is_downloading_its_module() -> None:
-    found = read_log("go: downloading go1.99.0 (linux/amd64)\n").downloading
-    assert found == (("golang.org/toolchain", "v0.0.1-go1.99.0.linux-amd64", 1),)
-
-
-def test_logs_of_ci_systems() -> None:
-    text = (
-        "2026-11-20T09:12:21.1234567Z # get https://m.test/x\r\n#12 3.456 # get https://m.test/x: 200 OK (0.010s)\r\n"
-    )
-    (found,) = read_log(text).fetches
-    assert (found.url, found.status, found.line) == ("https://m.test/x", 200, 2)
 
 
 def test_empty_log() -> None:

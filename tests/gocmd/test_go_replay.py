@@ -3,7 +3,7 @@
 import pytest
 
 from trace_go.gocmd.environment import settings
-from trace_go.gocmd.replay import attempts, explain_next, replay, route
+from trace_go.gocmd.replay import attempts, explain_next, route
 from trace_go.model.go import Fetch, ProxyEntry
 
 
@@ -117,19 +117,3 @@ def test_checksum_database_requests() -> None:
         None,
         None,
     ]
-
-
-def test_replay_shows_what_was_not_asked() -> None:
-    first, second, third = replay("example.test/m", [fetch(f"https://a.test/go/{INFO}", 403)], PLAN)
-    assert (first.asked, first.status, first.falls_through) == (True, 403, False)
-    assert (second.entry, second.asked, second.falls_through) == ("https://b.test", False, False)
-    assert second.why == third.why == f"not asked: {first.why}"
-
-
-def test_replay_of_a_way_to_the_end() -> None:
-    steps = replay(
-        "example.test/m", [fetch(f"https://a.test/go/{INFO}", 410), fetch(f"https://b.test/{INFO}", error="EOF")], PLAN
-    )
-    assert [(step.asked, step.falls_through) for step in steps] == [(True, True), (True, True), (False, False)]
-    assert steps[1].error == "EOF"
-    assert steps[2].why == "the log has no request to this entry"

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
+from gocmd.go_logs import read_log
 from paths.made import MIRROR, MS, OTHER, START, Log, Net, account, exchange, ledger
 from trace_go.gocmd.hosts import load_hosts
-from trace_go.gocmd.log import read_log
 from trace_go.model.flow import Outcome
 from trace_go.model.go import GoAccount
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role, Stage

@@ -266,16 +266,11 @@ def test_heads_are_kept_as_sent() -> None:
     assert (read.head.target, read.head.version, read.head.headers) == ("/ÿ", "HTTP/1.1", (("", "  not folded"),))
 
 
-def test_refused_connect_goes_on() -> None:
+def test_connect_ends_http1() -> None:
     reader = RequestReader()
     connect = b"CONNECT h:443 HTTP/1.1\r\n\r\n"
     assert len(deliver(reader, [connect, connect])) == 1
     assert reader.rest == connect
-    reader.resume()
-    (event,) = deliver(reader, [TLS])
-    assert isinstance(event, RequestEvent)
-    assert event.start == len(connect)
-    assert reader.rest == TLS
 
 
 def test_the_first_bytes_of_a_body_are_kept_as_far_as_they_came() -> None:

@@ -274,7 +274,7 @@ def _from_folder(folder: Path, name: str, unpacked: tempfile.TemporaryDirectory[
         if told["format"] != FORMAT:
             raise CaptureError(f"{name}: a bundle of format {_number(told['format'])}; this trace-go reads {FORMAT}")
         return Bundle(
-            account=_account(told, files[LOG] is not None),
+            account=_account(told),
             asked_x=told["asked_x"] is True,
             asked_http2=told["asked_http2"] is True,
             owners=dict(map(_owner, _list(told["owners"]))),
@@ -309,7 +309,7 @@ def _member(path: Path, name: str, most: int) -> Path | None:
 # Readers of JSON values: the wrong kind raises ValueError, KeyError or TypeError.
 
 
-def _account(told: dict[str, Any], has_log: bool) -> GoAccount:
+def _account(told: dict[str, Any]) -> GoAccount:
     return GoAccount(
         argv=_texts(told["argv"]),
         exit_code=_maybe(_number, told["exit_code"]),
@@ -319,7 +319,6 @@ def _account(told: dict[str, Any], has_log: bool) -> GoAccount:
         go_env_changed=_texts(told["go_env_changed"]),
         process_env=_table(told["process_env"]),
         settings_files=tuple(map(_settings_file, _list(told.get("settings_files", [])))),
-        log_text_kept=has_log,
         notes=_texts(told["notes"]),
     )
 

@@ -12,6 +12,7 @@ from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.flow import Outcome
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role, Stage
 from trace_go.model.report import Case
+from trace_go.model.words import some as some  # one of the phrases that checks share
 
 _RESPONSE = "\n\tserver response:"
 
@@ -148,12 +149,6 @@ def _one_line(text: str) -> str:
 def count(number: int, noun: str) -> str:
     """`1 request`, `3 requests`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def some(names: Iterable[str], most: int = 3) -> str:
-    """`a, b, c …`: each once, in order."""
-    unique = sorted(set(names))
-    return ", ".join(unique[:most]) + (" …" if len(unique) > most else "")
 
 
 def sentence(text: str) -> str:

@@ -91,7 +91,6 @@ def main(arguments: argparse.Namespace) -> int:
                 process_env=kept_environment(environment),
                 settings_files=settings_files(environment, go.values, invoking_user()),
                 log=_masked(log),
-                log_text_kept=bool(arguments.write and is_bundle(arguments.write)),
                 go_sum=common.go_sum(_present("go.sum")),
                 notes=tuple(notes),
             )

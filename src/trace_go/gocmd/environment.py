@@ -33,7 +33,6 @@ class GoSettings(Struct, frozen=True, kw_only=True):
 
     proxies: tuple[ProxyEntry, ...]
     noproxy: str
-    nosumdb: str
     sumdb: str | None
     """`host[/path]` of the checksum database; None when off or unusable"""
     sumdb_url: str | None
@@ -49,23 +48,16 @@ def settings(go_env: Mapping[str, str]) -> GoSettings:
     """Read `go env -json` (or a part of it); an absent or empty variable has go's default."""
     proxies, problem = _proxy_list(go_env.get("GOPROXY") or DEFAULT_GOPROXY)
     sumdb, sumdb_url, sumdb_problem = _checksum_database(go_env.get("GOSUMDB") or DEFAULT_GOSUMDB)
-    private = go_env.get("GOPRIVATE", "")
     version = re.search(r"\bgo(\d{1,3})\.(\d{1,3})", go_env.get("GOVERSION", ""))
     return GoSettings(
         proxies=proxies,
-        noproxy=go_env.get("GONOPROXY") or private,
-        nosumdb=go_env.get("GONOSUMDB") or private,
+        noproxy=go_env.get("GONOPROXY") or go_env.get("GOPRIVATE", ""),
         sumdb=sumdb,
         sumdb_url=sumdb_url,
         insecure=go_env.get("GOINSECURE", ""),
         version=(int(version[1]), int(version[2])) if version else None,
         problems=tuple(text for text in (problem, sumdb_problem) if text),
     )
-
-
-def split_goproxy(value: str) -> tuple[ProxyEntry, ...]:
-    """The entries of a GOPROXY list in order, up to the first that go refuses (see GoSettings.problems)."""
-    return _proxy_list(value)[0]
 
 
 def _proxy_list(value: str) -> tuple[tuple[ProxyEntry, ...], str | None]:

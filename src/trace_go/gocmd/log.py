@@ -43,11 +43,7 @@ _NETWORK = re.compile(
     r"git (?:-c \S+ )*(?:ls-remote|fetch|clone) |hg .*\b(?:pull|goreposum|golookup|identify)\b"
     r"|svn |fossil (?:clone|pull) |bzr "
 )
-_DOWNLOADING = re.compile(r"go: downloading (?P<module>\S+) (?P<version>v\S+)")
-_TOOLCHAIN = re.compile(r"go: downloading (?P<name>go\d\S*) \((?P<os>\w+)/(?P<arch>\w+)\)")
 _SECURITY = re.compile(r"|SECURITY ERROR|This download does NOT match .*")
-_CI_PREFIX = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z |#\d+ \d+\.\d+ ")
-"""what GitHub Actions and BuildKit put before each line"""
 
 
 class LogReader:
@@ -60,7 +56,6 @@ class LogReader:
         self._x = _CommandReader()
         self._http2 = Http2Reader()
         self._errors: list[GoError] = []
-        self._downloading: list[tuple[str, str, int]] = []
         self._error: list[str] = []
         """lines of the error being printed"""
         self._error_line = 0
@@ -88,7 +83,6 @@ class LogReader:
             vcs=commands,
             http2=self._http2.finish(),
             errors=tuple(self._errors),
-            downloading=tuple(self._downloading),
             lines=self._line,
         )
 
@@ -105,12 +99,6 @@ class LogReader:
         self._end_error()
         if starts_error(text):
             self._error, self._error_line = [text], self._line
-        elif len(self._downloading) < MAX_RECORDS:
-            if found := _DOWNLOADING.fullmatch(text):
-                self._downloading.append((found["module"], found["version"], self._line))
-            elif found := _TOOLCHAIN.fullmatch(text):  # the module that go asks for (gover, DownloadModule)
-                version = f"v0.0.1-{found['name']}.{found['os']}-{found['arch']}"
-                self._downloading.append(("golang.org/toolchain", version, self._line))
 
     def _continues(self, text: str) -> bool:
         if not self._error or len(self._error) >= MAX_ERROR_LINES:
@@ -123,14 +111,6 @@ class LogReader:
             if error:
                 self._errors.append(error)
         self._error = []
-
-
-def read_log(text: str) -> GoLog:
-    """A log that a user kept or pasted, with everything in it; line prefixes of CI systems are removed."""
-    reader = LogReader(expect_x=False, expect_http2=False)
-    for line in text.removesuffix("\n").split("\n") if text else ():
-        reader.feed(_CI_PREFIX.sub("", line, count=1) if _CI_PREFIX.match(line) else line)
-    return reader.finish()
 
 
 def uses_network(command: VcsCommand) -> bool:

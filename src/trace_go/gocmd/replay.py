@@ -20,19 +20,6 @@ NOT_FOUND = frozenset({404, 410})
 _DIRECT = ProxyEntry(url="direct", falls_through_on="end")
 
 
-class Step(Struct, frozen=True, kw_only=True):
-    """One GOPROXY entry on the way of one artifact."""
-
-    entry: str
-    """`https://…`, `direct` or `off`"""
-    asked: bool
-    """the log has a request to it"""
-    status: int | None
-    error: str | None
-    falls_through: bool
-    why: str
-
-
 class Attempt(Struct, frozen=True, kw_only=True):
     """What one `# get` pair was in the plan of GOPROXY."""
 
@@ -72,35 +59,6 @@ def attempts(fetches: Sequence[Fetch], settings: GoSettings) -> tuple[Attempt, .
     if settings.sumdb_url:
         bases.append(settings.sumdb_url)
     return tuple(_attempt(fetch, tuple(bases), settings) for fetch in fetches)
-
-
-def replay(module: str, fetches: Sequence[Fetch], settings: GoSettings) -> tuple[Step, ...]:
-    """The whole way of one artifact of a module. fetches: its `# get` pairs, other requests left out."""
-    outcomes = {
-        attempt.entry.url: fetch
-        for fetch, attempt in zip(fetches, attempts(fetches, settings), strict=True)
-        if attempt.entry
-    }
-    entries = route(module, settings)
-    steps: list[Step] = []
-    stopped = ""
-    for entry, following in zip(entries, [*entries[1:], None], strict=True):
-        fetch = outcomes.get(entry.url)
-        falls_through, why = False, stopped or "the log has no request to this entry"
-        if fetch and (fetch.finished or fetch.status):
-            falls_through, why = explain_next(entry, following, fetch.status, fetch.error is not None)
-            stopped = "" if falls_through else f"not asked: {why}"
-        steps.append(
-            Step(
-                entry=entry.url,
-                asked=fetch is not None,
-                status=fetch.status if fetch else None,
-                error=fetch.error if fetch else None,
-                falls_through=falls_through,
-                why=why,
-            )
-        )
-    return tuple(steps)
 
 
 def _attempt(fetch: Fetch, bases: tuple[str, ...], settings: GoSettings) -> Attempt:

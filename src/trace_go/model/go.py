@@ -68,8 +68,6 @@ class GoLog(Struct, frozen=True, kw_only=True, gc=False):
     vcs: tuple[VcsCommand, ...] = ()
     http2: tuple[Http2Exchange, ...] = ()
     errors: tuple[GoError, ...] = ()
-    downloading: tuple[tuple[str, str, int], ...] = ()
-    """`go: downloading MODULE VERSION` with the line"""
     lines: int = 0
 
 
@@ -98,7 +96,6 @@ class GoAccount(Struct, frozen=True, kw_only=True, gc=False):
     settings_files: tuple[SettingsFile, ...] = ()
     """those that exist"""
     log: GoLog = GoLog()
-    log_text_kept: bool = False
     go_sum: tuple[tuple[str, str, str], ...] = ()
     """lines of the main module's go.sum: module, version or `version/go.mod`, h1"""
     notes: tuple[str, ...] = ()

@@ -8,7 +8,6 @@ from trace_go.model.evidence import Confidence, Evidence, Visibility
 
 
 class Role(StrEnum):
-    CLIENT = "client"
     RESOLVER = "resolver"
     FORWARD_PROXY = "forward-proxy"
     INTERCEPTOR = "interceptor"

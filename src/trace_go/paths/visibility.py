@@ -10,6 +10,7 @@ from trace_go.model.go import GoAccount
 from trace_go.model.ledger import Artifact, Request
 from trace_go.model.report import CaptureFile, Keying, Seeing
 from trace_go.model.tls import Opening
+from trace_go.model.words import some
 
 
 def seeing(
@@ -46,10 +47,6 @@ def _quiet(files: Sequence[CaptureFile], account: GoAccount, requests: Sequence[
     return "no packet passed while the command ran" if told and not requests else ""
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
-
-
 def _packets(files: Sequence[CaptureFile]) -> tuple[Visibility, str]:
     if not files:
         return Visibility.NOT_OBSERVABLE, "no capture was made; statements rest on go's own account and the probe"
@@ -77,34 +74,31 @@ def _names(traffic: Traffic, flows: Sequence[Flow]) -> tuple[Visibility, str]:
         why = f"; {hidden:,} connections carry DNS over TLS or HTTPS" if hidden else ""
         return Visibility.NOT_OBSERVABLE, f"no DNS query is captured{why}"
     known = {address for lookup in traffic.lookups for address in lookup.addresses}
-    unknown = sorted({flow.server.ip for flow in flows} - known)
+    unknown = {flow.server.ip for flow in flows} - known
     if not unknown:
         return Visibility.SEEN, "every address that was used was resolved in the capture"
     return (
         Visibility.NOT_OBSERVABLE,
-        f"no DNS answer in the capture gave {_some(unknown)}: a literal address, a cache, the hosts file or DoH",
+        f"no DNS answer in the capture gave {some(unknown)}: a literal address, a cache, the hosts file or DoH",
     )
 
 
 def _certificates(
     flows: Sequence[Flow], requests: Sequence[Request], judgements: Sequence[Judgement]
 ) -> tuple[Visibility, str]:
-    hidden = sorted(
-        {flow.name or flow.server.ip for flow in flows if flow.tls and flow.tls.server and not flow.tls.chain}
-    )
+    hidden = {flow.name or flow.server.ip for flow in flows if flow.tls and flow.tls.server and not flow.tls.chain}
     why = "TLS 1.3 encrypts them"
     if not flows:
         https = [request for request in requests if (request.url or "").startswith("https://")]
-        hidden = sorted({request.target.host for request in https if request.target and request.target.host})
+        hidden = {request.target.host for request in https if request.target and request.target.host}
         why = "no handshake was captured"
     if not hidden:
         opened = any(flow.tls and flow.tls.chain and flow.tls.opening is not Opening.NO_KEYS for flow in flows)
         return Visibility.SEEN, "in the handshakes" + (", decrypted where TLS 1.3 hides them" if opened else "")
-    probed = {item.name for item in judgements if item.visibility is Visibility.PROBED}
-    left = [name for name in hidden if name not in probed]
+    left = hidden - {item.name for item in judgements if item.visibility is Visibility.PROBED}
     if not left:
         return Visibility.PROBED, f"{why}; a probe after the command fetched the chain of each host"
-    return Visibility.NOT_OBSERVABLE, f"{why}: an interceptor before {_some(left)} could not be told from this input"
+    return Visibility.NOT_OBSERVABLE, f"{why}: an interceptor before {some(left)} could not be told from this input"
 
 
 def _inside(flows: Sequence[Flow], keys: Keying) -> tuple[Visibility, str]:

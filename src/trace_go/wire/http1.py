@@ -290,10 +290,6 @@ class RequestReader(_Reader[RequestEvent]):
         super().__init__()
         self._may_upgrade = False
 
-    def resume(self) -> None:
-        """The CONNECT was refused: what followed it is HTTP/1 again (a second try with credentials)."""
-        self.switched = False
-
     def _starts_well(self) -> bool:
         start = bytes(self._buffer[: MAX_METHOD_BYTES + 1])
         if self._may_upgrade and looks_like_request(start) is False:
