@@ -6,10 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from paths.made import START, Net
 from trace_go.checks.command import MAX_WORD_CHARS, shell
 from trace_go.checks.framework import count, is_below, said, sentence, some
 from trace_go.checks.proof import MAX_EVIDENCE, chosen
 from trace_go.model import evidence
+from trace_go.model.evidence import FILE_SHIFT
+from trace_go.model.go import GoAccount
+from trace_go.model.report import Case
 
 PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=40)
 
@@ -42,6 +46,16 @@ def test_evidence_is_packets_in_order_then_the_rest() -> None:
 def test_a_packet_is_told_once_as_it_was_first_told() -> None:
     assert [piece.text for piece in chosen([evidence.packet(1, "a"), evidence.packet(1, "b")])] == ["a"]
     assert len(chosen([evidence.packet(1, "a"), evidence.packet(1, "a", file=1)])) == 2
+
+
+def test_packets_of_files_that_were_captured_at_once_are_told_by_time() -> None:
+    net = Net()
+    for file, start_ns in enumerate((START, START + 10, START + 5)):
+        net.flow(file=file, first_packet=file << FILE_SHIFT | 7, start_ns=start_ns, end_ns=start_ns)
+    flows, account = net.traffic.flows, GoAccount()
+    told = Case(files=(), flows=flows, lookups=(), judgements=(), account=account, requests=(), seeing=())
+    pieces = [evidence.packet(number, "", file) for file in (2, 0, 1) for number in (9, 8)]
+    assert [(piece.file, piece.packet) for piece in chosen(pieces, told)] == [(0, 8), (0, 9), (2, 8), (2, 9), (1, 8)]
 
 
 def test_sentences() -> None:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from urllib.parse import unquote, urlsplit
 
+from trace_go.capture.dial import dial
 from trace_go.model.errors import WireError
 from trace_go.model.probe import ProbeResult, Target
 from trace_go.wire import socks
@@ -140,7 +141,7 @@ class _Attempt:
             if url.scheme not in _PROXY_PORTS or not url.hostname:
                 raise _EndedError("the probe speaks to http:// and socks5:// proxies only")
             host, port = url.hostname, url.port or _PROXY_PORTS[url.scheme]
-        connection = socket.create_connection((host, port), self._left_s())
+        connection = dial(host, port, self._end)
         self._ip = connection.getpeername()[0]
         return connection
 

@@ -7,11 +7,11 @@ from msgspec import Struct
 from trace_go.checks.interference import forged_reset
 from trace_go.checks.proof import asked_for, flow_of, lookups_of
 from trace_go.model.flow import Flow, Outcome
-from trace_go.model.ledger import Artifact, Request
+from trace_go.model.ledger import Artifact, Request, Stage
 from trace_go.model.report import Case
 
 _FAILED = (Outcome.NO_ANSWER, Outcome.REFUSED, Outcome.UNREACHABLE)
-_WORKED = (Outcome.OK, Outcome.IDLE, Outcome.OPEN, Outcome.RESET, Outcome.STALLED)
+_BEFORE = (Stage.DNS, Stage.CONNECT)
 FALLBACK_NS = 250_000_000
 """go tries the other IP version 300 ms after the first attempt (net.Dialer.FallbackDelay)"""
 
@@ -23,7 +23,7 @@ class Detour(Struct, frozen=True, kw_only=True):
     failed: Flow
     worked: Flow
     requests: tuple[Request, ...]
-    """those to this name that did not fail"""
+    """those to this name that did not fail before they had a connection"""
 
     @property
     def cost_s(self) -> float:
@@ -61,11 +61,11 @@ def _all(case: Case) -> Iterator[Detour]:
     tried = [flow for flow in case.flows if flow.transport == "tcp" and flow.syn_ns]
     for name, requests in asked_for(case).items():
         addresses = {address for item in lookups_of(case, name) for address in item.addresses}
-        good = tuple(item for item in requests if not item.failure)
+        good = tuple(item for item in requests if not item.failure or item.failure.stage not in _BEFORE)
         if len(addresses) < 2 or not good:
             continue
         mine = [flow for flow in tried if flow.server.ip in addresses]
-        worked = [flow for flow in mine if flow.outcome in _WORKED and flow.syn_ack_packet]
+        worked = [flow for flow in mine if flow.outcome not in _FAILED and flow.syn_ack_packet]
         for flow in mine:
             instead = next((other for other in worked if _replaces(other, flow)), None)
             if instead:

@@ -186,8 +186,8 @@ def finding(
         audience=meta.audience,
         title=title,
         detail=detail,
-        evidence=(*signs, *proof.chosen([*evidence, *proof.of_requests(case, requests)]))
-        or proof.chosen(piece for request in requests for piece in request.evidence),
+        evidence=(*signs, *proof.chosen([*evidence, *proof.of_requests(case, requests)], case))
+        or proof.chosen((piece for request in requests for piece in request.evidence), case),
         remedy=remedy,
         subject=subject,
         requests=tuple(request.id for request in requests),

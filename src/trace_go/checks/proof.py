@@ -1,11 +1,12 @@
 """Which packets and log lines prove a finding: of a failed connection the packet that decided it, not its first."""
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 
 from trace_go.model import evidence
 from trace_go.model.chain import Judgement
 from trace_go.model.dns import Lookup
-from trace_go.model.evidence import Evidence, EvidenceKind, Visibility
+from trace_go.model.evidence import FILE_SHIFT, Evidence, EvidenceKind, Visibility, file_of
 from trace_go.model.flow import Flow, Outcome, Tunnel
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
@@ -14,21 +15,62 @@ from trace_go.wire.tls import alert_name
 
 MAX_EVIDENCE = 5
 """pieces shown per finding; the rest are more of the same"""
+MAX_NS = 1 << 63
+"""later than any packet"""
 KEPT_FOR_OTHERS = 2
 """places that packets leave to log lines and probes"""
 
 
-def chosen(pieces: Iterable[Evidence]) -> tuple[Evidence, ...]:
-    """At most MAX_EVIDENCE pieces, packets first and in their order; each packet once, as it was first told."""
-    packets: dict[tuple[int, int], Evidence] = {}
+def chosen(pieces: Iterable[Evidence], case: Case | None = None) -> tuple[Evidence, ...]:
+    """At most MAX_EVIDENCE pieces, packets first and in their order; each packet once, as it was first told.
+
+    case: tells the order of packets of several files, which may have been captured at the same time.
+    """
+    packets: dict[int, Evidence] = {}
     others: dict[Evidence, None] = {}
     for piece in pieces:
         if piece.packet is None:
             others[piece] = None
         else:
-            packets.setdefault((piece.file, piece.packet), piece)
-    first = [packets[place] for place in sorted(packets)][: MAX_EVIDENCE - min(len(others), KEPT_FOR_OTHERS)]
+            packets.setdefault(piece.file << FILE_SHIFT | piece.packet, piece)
+    order = sorted(packets)
+    if case and len(set(map(file_of, order))) > 1:
+        order = _by_time(order, case)
+    first = [packets[number] for number in order][: MAX_EVIDENCE - min(len(others), KEPT_FOR_OTHERS)]
     return (*first, *others)[:MAX_EVIDENCE]
+
+
+def _by_time(numbers: list[int], case: Case) -> list[int]:
+    """Packets of several files in the order of time: that of the last before each, in its file, whose time is known.
+
+    numbers: with their files, as in the columns.
+    """
+    known = sorted(_times(case))
+
+    def time_ns(number: int) -> int:
+        place = bisect_right(known, (number, MAX_NS))
+        return known[place - 1][1] if place and file_of(known[place - 1][0]) == file_of(number) else 0
+
+    return sorted(numbers, key=lambda number: (time_ns(number), number))
+
+
+def _times(case: Case) -> Iterator[tuple[int, int]]:
+    """(number, time) of the packets of which the files, flows and lookups tell both."""
+    for index, file in enumerate(case.files):
+        yield index << FILE_SHIFT, file.first_ns
+    for flow in case.flows:
+        tls, tunnel, reset = flow.tls, flow.tunnel, flow.reset
+        yield from ((flow.first_packet, flow.start_ns), (flow.last_packet, flow.end_ns), (flow.syn_packet, flow.syn_ns))
+        if tls:
+            yield from ((tls.hello_packet, tls.hello_ns), (tls.server_packet, tls.server_ns))
+        if tunnel:
+            yield from ((tunnel.request_packet, tunnel.request_ns), (tunnel.response_packet, tunnel.response_ns))
+        if reset:
+            yield reset.packet, reset.time_ns
+        for item in flow.exchanges:
+            yield from ((item.request_packet, item.request_ns), (item.response_packet, item.response_ns))
+    for lookup in case.lookups:
+        yield from ((number, lookup.start_ns) for number in (*lookup.query_packets, *lookup.answer_packets))
 
 
 def of_requests(case: Case, requests: Iterable[Request]) -> list[Evidence]:
