@@ -17,7 +17,7 @@ from trace_go.model import evidence
 from trace_go.model.finding import Excused, Remedy
 from trace_go.model.flow import Outcome
 from trace_go.model.report import Report
-from trace_go.report.terminal import MAX_FAILURES, MAX_GROUPS, TerminalReporter
+from trace_go.report.terminal import MAX_FAILURES, MAX_FINDINGS, MAX_GROUPS, MAX_LINES, MAX_ROWS, TerminalReporter
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = "UPDATE_GOLDEN" in os.environ
@@ -114,6 +114,24 @@ def test_many_failures_and_groups_are_cut_but_counted() -> None:
     assert "and 5 more failed requests: -v" in text
     assert "and 3 more groups: -v" in text
     assert "more" not in render(item, verbose=True).partition("Ledger")[2].partition("\nInput")[0]
+
+
+def test_everything_that_an_input_multiplies_is_bounded() -> None:
+    net, log = Net(), Log()
+    for number in range(MAX_ROWS + 7):
+        log.get(f"{BASE}/m{number}.example/@v/v1.0.0.mod", sent=[200])
+    findings = tuple(
+        finding(subject=f"host{number}", title=f"host{number} fails") for number in range(MAX_FINDINGS + 1)
+    )
+    files = tuple(capture(name=f"{number}.pcap") for number in range(MAX_LINES + 2))
+    excused = tuple(Excused(finding=item, reason="Known.") for item in findings)
+    item = structs.replace(report(net, log, findings=findings, files=files), excused=excused)
+    text = render(item, verbose=True)
+    assert "and 1 more finding, see --format json" in text
+    assert "and 2 more files, see --format json" in text
+    assert f"and {len(excused) - MAX_LINES} more suppressed findings, see --format json" in text
+    assert "and 7 more requests: see --format json" in text
+    assert text.count("\n") < MAX_ROWS + 12 * MAX_FINDINGS + 10 * MAX_LINES
 
 
 def test_failures_that_look_the_same_are_one_line() -> None:

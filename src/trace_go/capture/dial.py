@@ -8,6 +8,7 @@ import os
 import selectors
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 STAGGER_S = 0.25
@@ -37,12 +38,12 @@ def dial(host: str, port: int, end_s: float) -> socket.socket:
     return found
 
 
-def _first(addresses: list[Address], tried: list[socket.socket], end_s: float) -> socket.socket:
+def _first(addresses: Sequence[Address], tried: list[socket.socket], end_s: float) -> socket.socket:
     error: OSError = TimeoutError()
     with selectors.DefaultSelector() as waiting:
         while addresses or waiting.get_map():
             if addresses:
-                family, kind, protocol, _, address = addresses.pop(0)
+                (family, kind, protocol, _, address), *addresses = addresses
                 try:
                     attempt = socket.socket(family, kind, protocol)
                 except OSError as problem:  # no such address family here

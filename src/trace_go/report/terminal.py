@@ -22,6 +22,13 @@ MAX_FAILURES = 12
 """failed requests listed one by one without -v"""
 MAX_GROUPS = 40
 """groups of other requests listed without -v"""
+MAX_ROWS = 2000
+"""rows of the ledger listed with -v: 400 modules"""
+MAX_FINDINGS = 30
+"""findings told, the worst first; more than a page or two nobody reads"""
+MAX_LINES = 20
+"""files, hosts beyond a gateway and suppressed findings listed"""
+_REST = "see --format json"
 
 _STYLE = {
     VerdictStatus.OK: "bold green",
@@ -214,7 +221,7 @@ def _beyond(page: _Page, case: Case) -> None:
         groups[item.name, item.relation].append(item)
     if groups:
         page.head("Beyond the gateway")
-    for (name, relation), items in sorted(groups.items()):
+    for (name, relation), items in sorted(groups.items())[:MAX_LINES]:
         first = next((item for item in items if item.beyond_packet), items[0])
         proof = _RELATIONS[relation]
         if first.beyond_packet:
@@ -222,6 +229,7 @@ def _beyond(page: _Page, case: Case) -> None:
             proof += f" ({', '.join(source(piece, case).rstrip(':') for piece in both)})"
         number = f"{len(items)} connection{'s' * (len(items) > 1)}"
         page.add((f"  {relation.value} ", _RELATION_STYLE[relation]), text=f"{clean(name, 120)}, {number}: {proof}")
+    _more(page, len(groups) - MAX_LINES, "host")
     clock = next((item.clock_s for item in case.crossings if item.clock_s is not None), None)
     if clock is not None:
         ahead = "ahead" if clock >= 0 else "behind"
@@ -240,7 +248,7 @@ def _findings(page: _Page, report: Report, *, verbose: bool) -> None:
     shown: list[Remedy] = []
     if report.findings:
         page.head("Findings")
-    for number, item in enumerate(report.findings):
+    for number, item in enumerate(report.findings[:MAX_FINDINGS]):
         if number:
             page.lines.append(Text())
         page.add((f"  {item.severity.value} ", _SEVERITY[item.severity]), text=prose(item.title), style="bold")
@@ -255,6 +263,14 @@ def _findings(page: _Page, report: Report, *, verbose: bool) -> None:
         shown.append(item.remedy)
         last = f"confidence {item.confidence.value}; trace-go explain {clean(item.id, 80)}"
         page.add(("    ", ""), text=f"{last}; key {clean(item.key, 200)}" if verbose else last, style="dim")
+    _more(page, len(report.findings) - MAX_FINDINGS, "finding")
+
+
+def _more(page: _Page, number: int, noun: str) -> None:
+    """What a bound leaves out."""
+    if number > 0:
+        page.lines.append(Text())
+        page.add(("  ", ""), text=f"and {number:,} more {noun}{'s' * (number > 1)}, {_REST}", style="dim")
 
 
 def _proof(pieces: Sequence[Evidence], case: Case) -> list[tuple[str, str]]:
@@ -292,11 +308,12 @@ def source(piece: Evidence, case: Case) -> str:
 def _excused(page: _Page, report: Report) -> None:
     if report.excused:
         page.head(f"Suppressed by trace-go.toml: {len(report.excused)}")
-    for item in report.excused:
+    for item in report.excused[:MAX_LINES]:
         page.add(
             (f"  {item.finding.severity.value} ", _SEVERITY[item.finding.severity]), text=prose(item.finding.title)
         )
         page.add(("    ", ""), text=f"{clean(item.finding.key, 120)}: {prose(item.reason)}", style="dim")
+    _more(page, len(report.excused) - MAX_LINES, "suppressed finding")
 
 
 # -- ledger ------------------------------------------------------------------------------------------------------------
@@ -335,8 +352,9 @@ def _ledger(page: _Page, case: Case, *, verbose: bool) -> None:
     fine = [request for request in case.requests if not request.failed]
     alike = [[request] for request in failures] if verbose else _grouped(failures, _what)
     groups = [[request] for request in fine] if verbose else _grouped(fine, lambda request: request.artifact.value)
-    bad = [_row(group, _what(group[0])) for group in (alike if verbose else alike[:MAX_FAILURES])]
-    good = [_row(group, group[0].artifact.value) for group in (groups if verbose else groups[:MAX_GROUPS])]
+    most, rest, more = (MAX_ROWS, MAX_ROWS, _REST) if verbose else (MAX_FAILURES, MAX_GROUPS, "-v")
+    bad = [_row(group, _what(group[0])) for group in alike[:most]]
+    good = [_row(group, group[0].artifact.value) for group in groups[:rest]]
     rows, hosts = bad + good, {_host(request) for request in case.requests}
     noun = "row" if len(case.requests) == 1 else "rows"
     head = f"Ledger: {len(case.requests)} {noun}" + (f", {len(failures)} failed" if failures else "")
@@ -356,9 +374,9 @@ def _ledger(page: _Page, case: Case, *, verbose: bool) -> None:
         table.add_row(*cells)
     page.table(table, indent=2)
     hidden = len(failures) - sum(len(row.group) for row in bad)
-    for number, noun in ((hidden, "failed requests"), (len(groups) - len(good), "groups")):
+    for number, noun in ((hidden, "failed requests"), (len(groups) - len(good), "requests" if verbose else "groups")):
         if number:
-            page.add(("  ", ""), text=f"and {number:,} more {noun}: -v", style="dim")
+            page.add(("  ", ""), text=f"and {number:,} more {noun}: {more}", style="dim")
 
 
 def _grouped(requests: Iterable[Request], what: Callable[[Request], str]) -> list[list[Request]]:
@@ -410,7 +428,7 @@ def _unseen(page: _Page, case: Case) -> None:
 def _input(page: _Page, report: Report) -> None:
     if report.case.files or report.case.flows or report.suppressed or report.case.account.notes:
         page.head("Input")
-    for item in report.case.files:
+    for item in report.case.files[:MAX_LINES]:
         text = f"{clean(item.name, 120)}: {clean(item.format, 40)}, {item.packets:,} packets, {item.bytes:,} bytes"
         if item.drops:
             text += f", {item.drops:,} dropped by the capturing system"
@@ -419,6 +437,7 @@ def _input(page: _Page, report: Report) -> None:
         page.add(("  ", ""), text=text)
         if item.problem:
             page.add(("    ", ""), text=clean(item.problem))
+    _more(page, len(report.case.files) - MAX_LINES, "file")
     if report.case.flows:
         page.add(("  ", ""), text=f"{len(report.case.flows):,} flows, {len(report.case.lookups):,} DNS lookups")
         others = Counter(flow.protocol for flow in report.case.flows)
