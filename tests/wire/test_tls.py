@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from trace_go.model.errors import WireError
-from trace_go.wire import tls
+from trace_go.wire import tls, tls_names
 from trace_go.wire.tls_stream import HandshakeMessage, TlsReader
 from wire.tls_samples import (
     NAME,
@@ -69,7 +69,7 @@ def test_server_hello_of_openssl() -> None:
     hello = tls.server_hello(new)
     assert (hello.legacy_version, hello.version, hello.group, hello.alpn) == (0x0303, 0x0304, 29, None)
     assert (hello.random, hello.extension_types, hello.oddities) == (new[2:34], (43, 51), ())
-    assert tls.cipher_name(hello.cipher_suite) == "TLS_AES_256_GCM_SHA384"
+    assert tls_names.cipher_name(hello.cipher_suite) == "TLS_AES_256_GCM_SHA384"
 
 
 def test_hello_retry_request_of_openssl() -> None:
@@ -397,6 +397,6 @@ def test_remembered_hellos_are_what_parsing_gives(body: bytes) -> None:
 
 
 def test_names() -> None:
-    assert [tls.alert_name(n) for n in (42, 255, -1)] == ["bad_certificate", "alert 255", "encrypted"]
-    assert [tls.version_name(n) for n in (0x0304, 0x7F1C)] == ["TLS 1.3", "0x7f1c"]
-    assert [tls.cipher_name(n) for n in (0x1301, 0x0A0A)] == ["TLS_AES_128_GCM_SHA256", None]
+    assert [tls_names.alert_name(n) for n in (42, 255, -1)] == ["bad_certificate", "alert 255", "encrypted"]
+    assert [tls_names.version_name(n) for n in (0x0304, 0x7F1C)] == ["TLS 1.3", "0x7f1c"]
+    assert [tls_names.cipher_name(n) for n in (0x1301, 0x0A0A)] == ["TLS_AES_128_GCM_SHA256", None]

@@ -1,13 +1,15 @@
 """What the checks of certificates share: which chains go refused and for which fault, and how to call their parts."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from trace_go.checks.command import target
-from trace_go.checks.framework import failed, reason, sentence
+from trace_go.checks.command import handshake, target
+from trace_go.checks.framework import Meta, count, failed, finding, reason, sentence
+from trace_go.checks.proof import of_chain
 from trace_go.model.chain import ChainFault, Judgement
+from trace_go.model.finding import Finding, Remedy
 from trace_go.model.ledger import Artifact, Request, Role
 from trace_go.model.report import Case
 from trace_go.model.tls import Certificate
@@ -56,6 +58,30 @@ def refused(case: Case) -> Iterator[Refused]:
             judgement=found or next((item for item in known if item.trusted and kind in _NOT_TOLD), None),
             why=sentence(found.detail) if found else reason(first),
         )
+
+
+def refusal(case: Case, check_id: str, meta: Meta, found: Refused, *, title: str, remedy: Remedy) -> Finding:
+    """The finding about a host whose certificate go refused."""
+    return finding(
+        case,
+        check_id,
+        meta,
+        title=title,
+        detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
+        remedy=remedy,
+        subject=found.host,
+        requests=found.requests,
+        evidence=[of_chain(found.judgement)] if found.judgement else [],
+    )
+
+
+def refusals(case: Case, check_id: str, meta: Meta, titles: Mapping[ChainFault, str], advice: str) -> Iterator[Finding]:
+    """One for each host whose certificate go refused for a fault that has a title, in which `{}` is the host."""
+    for found in refused(case):
+        title = titles.get(found.fault) if found.fault else None
+        if title:
+            remedy = Remedy(text=advice, command=handshake(case, found.requests[0]))
+            yield refusal(case, check_id, meta, found, title=title.replace("{}", found.host), remedy=remedy)
 
 
 def _telling(request: Request) -> tuple[bool, str, str]:

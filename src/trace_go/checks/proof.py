@@ -11,7 +11,7 @@ from trace_go.model.flow import Flow, Outcome, Tunnel
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 from trace_go.model.tls import TlsState
-from trace_go.wire.tls import alert_name
+from trace_go.wire.tls_names import alert_name
 
 MAX_EVIDENCE = 5
 """pieces shown per finding; the rest are more of the same"""

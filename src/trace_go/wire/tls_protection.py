@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 from msgspec import Struct
 
-from trace_go.wire.tls import cipher_name
+from trace_go.wire.tls_names import cipher_name
 
 HEADER_BYTES = 5
 TLS10, TLS11, TLS12, TLS13 = 0x0301, 0x0302, 0x0303, 0x0304

@@ -25,9 +25,8 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.chains import Refused, lacks_root, refused
-from trace_go.checks.framework import Meta, count, finding
-from trace_go.checks.proof import of_chain
+from trace_go.checks.chains import Refused, lacks_root, refusal, refused
+from trace_go.checks.framework import Meta
 from trace_go.model.chain import ChainFault, ChainPart
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
@@ -45,20 +44,17 @@ def find(case: Case) -> Iterator[Finding]:
     for found in refused(case):
         if found.fault not in (ChainFault.EXPIRED, ChainFault.NOT_YET_VALID) or lacks_root(found):
             continue
-        yield finding(
+        yield refusal(
             case,
             "certificate-expired",
             META,
+            found,
             title=_title(found),
-            detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
             remedy=Remedy(
                 text="Check this machine's clock; if it is right, the server's operator must "
                 f"{_RENEW.get(_part(found), 'renew the certificate')}.",
                 command="date -u",
             ),
-            subject=found.host,
-            requests=found.requests,
-            evidence=[of_chain(found.judgement)] if found.judgement else [],
         )
 
 

@@ -25,12 +25,10 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.chains import refused
-from trace_go.checks.command import handshake
-from trace_go.checks.framework import Meta, count, finding
-from trace_go.checks.proof import of_chain
+from trace_go.checks.chains import refusals
+from trace_go.checks.framework import Meta
 from trace_go.model.chain import ChainFault
-from trace_go.model.finding import Audience, Finding, Remedy, Severity
+from trace_go.model.finding import Audience, Finding, Severity
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=42)
@@ -41,24 +39,8 @@ _TITLES = {
     ChainFault.NAME_CONSTRAINT: "An authority above the certificate of {} may not issue for that name",
     ChainFault.USAGE: "The certificate of {} is not meant for servers",
 }
+_ADVICE = "The server's operator must get a certificate that is made for this server."
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for found in refused(case):
-        title = _TITLES.get(found.fault) if found.fault else None
-        if title is None:
-            continue
-        yield finding(
-            case,
-            "certificate-misused",
-            META,
-            title=title.replace("{}", found.host),
-            detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
-            remedy=Remedy(
-                text="The server's operator must get a certificate that is made for this server.",
-                command=handshake(case, found.requests[0]),
-            ),
-            subject=found.host,
-            requests=found.requests,
-            evidence=[of_chain(found.judgement)] if found.judgement else [],
-        )
+    return refusals(case, "certificate-misused", META, _TITLES, _ADVICE)

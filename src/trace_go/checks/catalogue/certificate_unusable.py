@@ -23,12 +23,10 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.chains import refused
-from trace_go.checks.command import handshake
-from trace_go.checks.framework import Meta, count, finding
-from trace_go.checks.proof import of_chain
+from trace_go.checks.chains import refusals
+from trace_go.checks.framework import Meta
 from trace_go.model.chain import ChainFault
-from trace_go.model.finding import Audience, Finding, Remedy, Severity
+from trace_go.model.finding import Audience, Finding, Severity
 from trace_go.model.report import Case
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=43)
@@ -38,24 +36,8 @@ _TITLES = {
     ChainFault.CRITICAL_EXTENSION: "A certificate of {} has a critical extension unknown to go",
     ChainFault.KEY_KIND: "The certificate of {} has a key that go does not use",
 }
+_ADVICE = "The server's operator must have the certificate issued again, as RFC 5280 wants it."
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for found in refused(case):
-        title = _TITLES.get(found.fault) if found.fault else None
-        if title is None:
-            continue
-        yield finding(
-            case,
-            "certificate-unusable",
-            META,
-            title=title.replace("{}", found.host),
-            detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
-            remedy=Remedy(
-                text="The server's operator must have the certificate issued again, as RFC 5280 wants it.",
-                command=handshake(case, found.requests[0]),
-            ),
-            subject=found.host,
-            requests=found.requests,
-            evidence=[of_chain(found.judgement)] if found.judgement else [],
-        )
+    return refusals(case, "certificate-unusable", META, _TITLES, _ADVICE)

@@ -23,9 +23,9 @@ References
 
 from collections.abc import Iterator
 
-from trace_go.checks.chains import refused
+from trace_go.checks.chains import refusal, refused
 from trace_go.checks.command import handshake, target
-from trace_go.checks.framework import Meta, count, finding, sentence
+from trace_go.checks.framework import Meta, finding, sentence
 from trace_go.checks.proof import of_chain
 from trace_go.model.chain import ChainFault
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
@@ -43,16 +43,13 @@ def find(case: Case) -> Iterator[Finding]:
             continue
         told.add(target(found.requests[0]))
         what = "weak signature" if found.fault is ChainFault.WEAK_SIGNATURE else "key that is too short"
-        yield finding(
+        yield refusal(
             case,
             "certificate-weak",
             META,
+            found,
             title=f"A certificate of {found.host} has a {what}",
-            detail=f"{found.why} {count(len(found.requests), 'request')} failed.",
             remedy=Remedy(text=_RENEW, command=handshake(case, found.requests[0])),
-            subject=found.host,
-            requests=found.requests,
-            evidence=[of_chain(found.judgement)] if found.judgement else [],
         )
     accepted = {item.name: item for item in case.judgements if item.weak and not item.interceptor}
     for name, judgement in accepted.items():

@@ -26,10 +26,11 @@ References
 import re
 from collections.abc import Iterator
 
-from trace_go.checks.chains import Refused, names, refused
+from msgspec.structs import replace
+
+from trace_go.checks.chains import Refused, names, refusal, refused
 from trace_go.checks.command import forward_proxy, handshake, shell, target
-from trace_go.checks.framework import Meta, count, finding
-from trace_go.checks.proof import of_chain
+from trace_go.checks.framework import Meta
 from trace_go.model.chain import ChainFault
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
@@ -48,22 +49,19 @@ def find(case: Case) -> Iterator[Finding]:
         unlisted = found.fault is ChainFault.COMMON_NAME_ONLY
         what = "names it where go does not look" if unlisted else _is_for(found)
         proxy = forward_proxy(case, found.requests[0])
-        through = f"The forward proxy {proxy} chose the server to which its tunnel leads. " if proxy else ""
-        yield finding(
+        through = f" The forward proxy {proxy} chose the server to which its tunnel leads." if proxy else ""
+        yield refusal(
             case,
             "certificate-wrong-name",
             META,
+            replace(found, why=f"{found.why}{through}"),
             title=f"The certificate of {found.host} {what}",
-            detail=f"{found.why} {through}{count(len(found.requests), 'request')} failed.",
             remedy=_proxied(handshake(case, found.requests[0]))
             if proxy and not unlisted
             else Remedy(
                 text=_RENEW if unlisted else _LOOK,
                 command=None if unlisted else shell("dig {}", target(found.requests[0])),
             ),
-            subject=found.host,
-            requests=found.requests,
-            evidence=[of_chain(found.judgement)] if found.judgement else [],
         )
 
 

@@ -30,7 +30,7 @@ from trace_go.checks.proof import flow_of, wanted_certificate
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
-from trace_go.wire.tls import alert_name
+from trace_go.wire.tls_names import alert_name
 
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=33)
 

@@ -32,7 +32,7 @@ from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.flow import Flow
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
-from trace_go.wire.tls import version_name
+from trace_go.wire.tls_names import version_name
 
 META = Meta(group="policy", severity=Severity.WARNING, audience=Audience.SECURITY, cause_rank=127)
 
