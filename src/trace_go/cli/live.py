@@ -17,6 +17,7 @@ from rich.text import Text
 from trace_go.capture.live import CaptureStats, live_batches, open_source
 from trace_go.capture.masking import mask_credentials
 from trace_go.cli import common
+from trace_go.flows.credentials import Credentials
 from trace_go.flows.engine import MAX_FLOWS, Engine
 from trace_go.gocmd.config import Config
 from trace_go.gocmd.fingerprints import name_client
@@ -57,7 +58,7 @@ def main(arguments: argparse.Namespace) -> int:
                     view.show(engine, counter)
         stats = source.finish()
         if kept:
-            mask_credentials(kept, os.environ)
+            mask_credentials(kept, Credentials())
     finally:
         source.close()
         for number, handler in before.items():

@@ -30,6 +30,7 @@ from trace_go.capture.user import invoking_user, user_environment
 from trace_go.cli import common
 from trace_go.cli.keys import Keyed, logged, prepare, write_into
 from trace_go.cli.logs import read_log, told_apart_at_once
+from trace_go.flows.credentials import Credentials
 from trace_go.gocmd.asking import asking
 from trace_go.gocmd.log import LogReader
 from trace_go.model.errors import CaptureError, ConfigError, PrivilegeError, TraceGoError
@@ -122,7 +123,7 @@ def main(arguments: argparse.Namespace) -> int:
                     config=_site(common.config_file(arguments.config), folder),
                     public_roots=Path(options.config.public_roots) if options.config.public_roots else None,
                 )
-                _keep(arguments.write, bundle, environment)
+                _keep(arguments.write, bundle)
             common.write(report, arguments, sys.stderr)
             if arguments.fail_on and not result.exit_code:
                 return int(common.exceeds(report, arguments.fail_on))
@@ -219,11 +220,11 @@ def _present(name: str) -> Path | None:
     return path if path.is_file() and os.access(path, os.R_OK) else None
 
 
-def _keep(destination: str, bundle: Bundle, environment: Mapping[str, str]) -> None:
+def _keep(destination: str, bundle: Bundle) -> None:
     """Write what -w names, without credentials; a failure is told and does not hide the report."""
     try:
         if bundle.capture:
-            mask_credentials(bundle.capture, environment)
+            mask_credentials(bundle.capture, Credentials())
         if is_bundle(destination):
             write_bundle(destination, bundle)
     except CaptureError as error:
