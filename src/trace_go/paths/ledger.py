@@ -22,9 +22,11 @@ from trace_go.model.http import Exchange
 from trace_go.model.ledger import Artifact, Failure, HandledBy, Request, RequestTimings, Role, Stage
 from trace_go.paths.carrier import Carriers, Wanted, ends
 from trace_go.paths.failures import failure, of_flow, of_lookup, sharpened
+from trace_go.paths.git import place_of
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
 from trace_go.paths.index import Index, is_extra, of_go
-from trace_go.paths.rows import Row, Sent, Sources, evidence_of_exchange, place_of
+from trace_go.paths.row import Row, Sent, evidence_of_exchange
+from trace_go.paths.rows import Sources
 from trace_go.paths.urls import endpoint, host_of, split, without_userinfo
 from trace_go.wire.goproxy import maybe_module_url
 from trace_go.wire.secrets import mask_url
@@ -94,7 +96,7 @@ class _Builder:
         for url, groups in self.sources.sent.items():
             for group in groups:
                 flow, exchange = group[-1].flow, group[-1].exchange
-                if url in told or self.sources.is_redirected(exchange.url, exchange.request_ns):
+                if url in told or self.sources.redirects.led_to(exchange.url, exchange.request_ns):
                     continue
                 parts = maybe_module_url(exchange.url, self.bases)
                 if parts is None and exchange.referer:  # the storage of a mirror whose redirect is not in the capture

@@ -8,37 +8,29 @@ import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from trace_go.gocmd.environment import GoSettings
 from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
-from trace_go.model.evidence import Evidence, Visibility
 from trace_go.model.flow import Flow
-from trace_go.model.go import Fetch, GoAccount, GoError, Http2Exchange, VcsCommand
-from trace_go.model.http import Exchange
-from trace_go.model.ledger import Artifact, Failure, Stage
+from trace_go.model.go import Fetch, GoAccount, GoError, Http2Exchange
+from trace_go.model.ledger import Artifact, Failure
 from trace_go.paths.failures import ANSWERED, SHARED, failure, of_flow
-from trace_go.paths.urls import host_of, join, split, without_userinfo
+from trace_go.paths.git import complaint, of_git, place_of
+from trace_go.paths.redirects import MAX_REDIRECTS, Answer, Redirects, followed
+from trace_go.paths.row import Row, Sent, evidence_of_exchange, sendings, sent_by_url
+from trace_go.paths.urls import host_of, split, without_userinfo
 from trace_go.wire.goproxy import ModuleUrl, maybe_module_url
 from trace_go.wire.secrets import mask_text, mask_url
 
-_OK, _ASKS_WHO = 200, 401
+_OK = 200
 _FIXED = frozenset({Artifact.INFO, Artifact.MOD, Artifact.ZIP})
 """what go asks for once: it keeps the answer. A list without a fitting version is an answer and sends go on"""
-MAX_REDIRECTS = 10
-"""net/http gives up after as many (Client.checkRedirect)"""
 _REPEATS_SINCE = (1, 24)
 _CLIENT_ERROR = re.compile(r'^(?:Get|Head) "(?P<url>[^"]*)": ')
 """url.Error: the URL that failed, after redirects the last one"""
-_GIT_SAYS = re.compile(
-    r"^[\s@]*(?P<said>(?:fatal|error|remote): .*|WARNING: REMOTE HOST[^@\n]*|Host key verif.*|\S+: Permission den.*)",
-    re.MULTILINE,
-)
-"""the first line of git or ssh that tells something"""
 _LOADED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.INFO, Artifact.MOD, Artifact.ZIP, Artifact.TOOLCHAIN})
 _OF_DATABASE = frozenset({Artifact.SUMDB_LOOKUP, Artifact.SUMDB_TILE, Artifact.SUMDB_LATEST})
 _CONTENT = {
@@ -54,75 +46,6 @@ _SEARCHED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.GO_GET, Artifact
 """go asks for these at several places and expects most not to have them"""
 
 
-class Sent(Struct, frozen=True, kw_only=True):
-    """One request seen in the packets."""
-
-    flow: Flow
-    exchange: Exchange
-
-    @property
-    def status(self) -> int | None:
-        return self.exchange.status
-
-
-class Row(Struct, frozen=True, kw_only=True):
-    url: str
-    artifact: Artifact
-    parts: ModuleUrl | None = None
-    status: int | None = None
-    reason: str = ""
-    elapsed_s: float | None = None
-    failure: Failure | None = None
-    redirects: tuple[str, ...] = ()
-    """URLs of `Location` answers, absolute"""
-    followed: tuple[str, ...] = ()
-    """those of them that were asked in turn"""
-    repeats: int = 0
-    evidence: tuple[Evidence, ...] = ()
-    visibility: Visibility = Visibility.SEEN
-    attempt: Attempt | None = None
-    flow: Flow | None = None
-    """the flow, where the source of the row is one"""
-    sent: tuple[Sent, ...] = ()
-    """the sendings of it that the packets show"""
-    remote: str | None = None
-    answered: bool = False
-    unfinished: bool = False
-    """go was still waiting for the answer, or for its end, when the log ended"""
-    order: int = 0
-    """of a git command among those to its host"""
-    orders: int = 1
-    bytes_down: int | None = None
-    h1: str | None = None
-    start_ns: int = 0
-    line: int = 0
-    """first line of the log that tells of it; 0 = none does"""
-
-    @property
-    def host(self) -> str:
-        return host_of(self.url)
-
-
-class Answer(Struct, frozen=True, kw_only=True):
-    """One answered or unanswered sending of a URL."""
-
-    url: str
-    status: int | None
-    location: str | None
-    web_page: bool | None = None
-    body_bytes: int = -1
-    h1: str | None = None
-
-    @classmethod
-    def of(cls, sent: Http2Exchange | Exchange) -> "Answer":
-        told = cls(url=sent.url, status=sent.status, location=sent.location, web_page=sent.web_page)
-        return replace(told, body_bytes=sent.body_bytes, h1=sent.h1) if isinstance(sent, Exchange) else told
-
-    @property
-    def target(self) -> str | None:
-        return join(self.url, self.location) if self.location else None
-
-
 class Sources:
     """The rows of one account and one capture."""
 
@@ -131,16 +54,12 @@ class Sources:
         proxies = settings.proxies if settings else ()
         self.bases = tuple(without_userinfo(entry.url) for entry in proxies if "://" in entry.url)
         self._http2: dict[str, list[Http2Exchange]] = defaultdict(list)
-        self._answers: dict[str, list[Answer]] = defaultdict(list)
-        self._named: dict[str, int] = {}
-        """target of a redirect in the HTTP/2 log → its line"""
-        self._named_in_clear: dict[str, int] = {}
-        """target of a redirect in clear HTTP → ns"""
+        self.redirects = Redirects()
         for item in self.log.http2:
             if item.url:  # empty where the log could not tell two requests apart
                 self._http2[without_userinfo(item.url)].append(item)
-            self._keep(Answer.of(item), self._named, item.line)
-        self.sent = _sent(flows, self._repeats)
+            self.redirects.add(item)
+        self.sent = sent_by_url(flows, self._repeats)
         """masked URL → groups of sendings that go counts as one request, by time"""
         self._asked: dict[tuple[str | None, str | None, Artifact], set[str]] = defaultdict(set)
         """module, version and artifact → the places that were asked for it, as the packets show"""
@@ -149,7 +68,7 @@ class Sources:
         self._origins: set[str] = set()
         """modules whose origin was asked"""
         for exchange in (one.exchange for groups in self.sent.values() for group in groups for one in group):
-            self._keep(Answer.of(exchange), self._named_in_clear, exchange.request_ns)
+            self.redirects.add(exchange)
             if parts := maybe_module_url(exchange.url, self.bases):
                 self._asked[parts.module, parts.version, parts.artifact].add(parts.base)
                 if parts.artifact is Artifact.GO_GET and parts.module:
@@ -161,19 +80,6 @@ class Sources:
     def _repeats(self) -> bool:
         """Whether this go sends a request again after a 4xx."""
         return self.settings is None or self.settings.version is None or self.settings.version >= _REPEATS_SINCE
-
-    def _keep(self, answer: Answer, named: dict[str, int], at: int) -> None:
-        self._answers[mask_url(answer.url)].append(answer)
-        if answer.target:
-            named.setdefault(mask_url(answer.target), at)
-
-    def is_redirected(self, url: str, at_ns: int) -> bool:
-        """Whether an earlier `Location` named the URL of a clear request."""
-        return self._named_in_clear.get(mask_url(url), at_ns) < at_ns
-
-    def _is_redirected(self, url: str, line: int) -> bool:
-        """As is_redirected, for a request of the HTTP/2 log; a clear one leads there too, and nothing back to clear."""
-        return self._named.get(mask_url(url), line) < line or mask_url(url) in self._named_in_clear
 
     def of_account(self) -> list[Row]:
         """Rows of go's log, in the order in which go began them."""
@@ -255,7 +161,7 @@ class Sources:
         elif not fetch.finished:
             found = failure("response-timeout", "go was still waiting for the answer when it ended")
         last = exchanges[-1] if exchanges else None
-        trail, end = self.trail(Answer.of(last)) if last else ((), None)
+        trail, end = self.redirects.trail(Answer.of(last)) if last else ((), None)
         found = found or (_misled(trail, end, parts) if end else None)
         url = without_userinfo(fetch.url)
         place = split(mask_url(url))
@@ -269,7 +175,7 @@ class Sources:
             elapsed_s=fetch.elapsed_s,
             failure=found,
             redirects=trail,
-            followed=_followed(url, trail, found, failed_at),
+            followed=followed(url, trail, found, failed_at),
             repeats=max(0, len(sent or exchanges) - 1),
             sent=tuple(sent),
             evidence=(evidence.log(fetch.line, f"GET {asked} → {said}"),),
@@ -290,13 +196,13 @@ class Sources:
             for command in self.log.vcs
             if command.remote
             and uses_network(command)
-            and (place_of(command.remote) not in self.opened_repositories or _complaint(command, self.log.errors))
+            and (place_of(command.remote) not in self.opened_repositories or complaint(command, self.log.errors))
         ]
         hosts = [host_of(command.remote or "") for command in commands]
         count, before = Counter(hosts), Counter[str]()
         errors = [error for error in self.log.errors if "git " in error.text]
         for command, host in zip(commands, hosts, strict=True):
-            yield _of_git(command, errors, before[host], count[host])
+            yield of_git(command, errors, before[host], count[host])
             before[host] += 1
 
     def _unlogged(self, given: set[int]) -> Iterable[Row]:
@@ -304,13 +210,13 @@ class Sources:
         for url, exchanges in self._http2.items():
             left = [item for item in exchanges if item.line not in given]
             parts = maybe_module_url(url, self.bases) if mask_url(url) not in self.sent else None
-            for sendings in _sendings(left, self._repeats) if parts else ():
-                if parts and not self._is_redirected(url, sendings[0].line):
-                    yield self._of_http2(url, parts, sendings)
+            for several in sendings(left, self._repeats) if parts else ():
+                if parts and not self.redirects.led_to_logged(url, several[0].line):
+                    yield self._of_http2(url, parts, several)
 
-    def _of_http2(self, url: str, parts: ModuleUrl, sendings: Sequence[Http2Exchange]) -> Row:
-        first, last = sendings[0], sendings[-1]
-        trail, end = self.trail(Answer.of(last))
+    def _of_http2(self, url: str, parts: ModuleUrl, sent: Sequence[Http2Exchange]) -> Row:
+        first, last = sent[0], sent[-1]
+        trail, end = self.redirects.trail(Answer.of(last))
         attempt = self._attempt(url, end.status, first.line)
         found = _misled(trail, end, parts)
         if end.status is not None and end.status >= 400 and not _looks_elsewhere(end.status, parts, attempt):
@@ -322,8 +228,8 @@ class Sources:
             status=end.status,
             failure=found,
             redirects=trail,
-            followed=_followed(url, trail, None, None),
-            repeats=len(sendings) - 1,
+            followed=followed(url, trail, None, None),
+            repeats=len(sent) - 1,
             evidence=(evidence.log(last.line, f"HTTP/2 stream {last.stream}: {last.status or 'no answer'}"),),
             attempt=attempt,
             remote=last.remote,
@@ -351,7 +257,7 @@ class Sources:
         """The row of a request seen in the packets, with its repeats."""
         first, last = sent[0].exchange, sent[-1].exchange
         flow = sent[-1].flow
-        trail, end = self.trail(Answer.of(last))
+        trail, end = self.redirects.trail(Answer.of(last))
         found = _misled(trail, end, parts)
         attempt = self._attempt(last.url, end.status, 0)
         if last.status is None:
@@ -370,7 +276,7 @@ class Sources:
             elapsed_s=(last.response_ns - first.request_ns) / 1e9 if answered else None,
             failure=found,
             redirects=trail,
-            followed=_followed(last.url, trail, None, None),
+            followed=followed(last.url, trail, None, None),
             repeats=len(sent) - 1,
             evidence=tuple(evidence_of_exchange(item.flow, item.exchange) for item in sent),
             attempt=attempt,
@@ -390,17 +296,6 @@ class Sources:
         path = f"{parts.module}/"
         origin = any(path.startswith(f"{module}/") for module in self._origins)
         return status in NOT_FOUND and (len(places) > 1 or origin)
-
-    def trail(self, answer: Answer) -> tuple[tuple[str, ...], Answer]:
-        """(URLs of the redirects from this answer on, the last answer known)."""
-        urls: list[str] = []
-        while answer.target and len(urls) < MAX_REDIRECTS:
-            urls.append(answer.target)
-            following = self._answers.get(mask_url(answer.target))
-            if not following:
-                break
-            answer = following[-1]
-        return tuple(urls), answer
 
 
 def _misled(trail: Sequence[str], end: Answer, parts: ModuleUrl | None) -> Failure | None:
@@ -439,92 +334,6 @@ def _left(rows: list[Row]) -> list[Row]:
             rows[number] = replace(row, failure=row.failure or told)
         after[key] = row
     return rows
-
-
-def evidence_of_exchange(flow: Flow, exchange: Exchange) -> Evidence:
-    number = exchange.response_packet or exchange.request_packet
-    how = f" (decrypted{f', stream {exchange.stream}' if exchange.stream else ''})" if exchange.decrypted else ""
-    said = exchange.status or exchange.aborted or "no answer"
-    return evidence.packet(number, f"{exchange.method} {exchange.url} → {said}{how}", flow.file)
-
-
-def _followed(url: str, trail: Sequence[str], found: Failure | None, failed_at: str | None) -> tuple[str, ...]:
-    """The redirects that go followed. failed_at: the URL that its error names."""
-    if found and found.kind in ("insecure-redirect", "redirect-loop"):
-        return tuple(trail[:-1])
-    if url.startswith("https://") and any(item.startswith("http://") for item in trail):
-        return ()  # go refuses them (web/http.go, checkRedirect)
-    if failed_at is None or host_of(failed_at) == host_of(url):
-        return () if found and found.stage is not Stage.STATUS and failed_at else tuple(trail)
-    cut = next((number for number, item in enumerate(trail) if mask_url(item) == mask_url(failed_at)), len(trail))
-    return (*trail[:cut], failed_at)
-
-
-_Sending = TypeVar("_Sending", Http2Exchange, Sent)
-
-
-def _sendings(exchanges: Sequence[_Sending], repeats: bool) -> Iterable[Sequence[_Sending]]:
-    """Equal requests, those together that go counts as one: net/http repeats without an answer, GOAUTH after a 4xx."""
-    group: list[_Sending] = []
-    for item in exchanges:
-        before = group[-1].status if group else None
-        again = before in (None, _ASKS_WHO) or (repeats and 400 <= (before or 0) < 500 and len(group) == 1)
-        if group and not again:
-            yield group
-            group = []
-        group.append(item)
-    if group:
-        yield group
-
-
-def _sent(flows: Iterable[Flow], repeats: bool) -> dict[str, list[Sequence[Sent]]]:
-    """Masked URL → its requests in the packets, by time. Those of several clients stand apart."""
-    found: dict[tuple[str, str], list[Sent]] = defaultdict(list)
-    for flow in flows:
-        for exchange in flow.exchanges:
-            found[flow.client.ip, mask_url(exchange.url)].append(Sent(flow=flow, exchange=exchange))
-    groups: dict[str, list[Sequence[Sent]]] = defaultdict(list)
-    for (_, url), items in found.items():
-        groups[url] += _sendings(sorted(items, key=lambda item: item.exchange.request_ns), repeats)
-    for several in groups.values():
-        several.sort(key=lambda group: group[0].exchange.request_ns)
-    return groups
-
-
-def _complaint(command: VcsCommand, errors: Sequence[GoError]) -> GoError | None:
-    """go's error that quotes this command."""
-    return next((item for item in errors if command.command in item.text), None)
-
-
-def place_of(url: str) -> str:
-    """Host and path of a repository: git may be set to ask for it by another scheme."""
-    return f"{host_of(url)}{split(url).path}"
-
-
-def _of_git(command: VcsCommand, errors: Sequence[GoError], order: int, orders: int) -> Row:
-    """A git command of the `-x` log, which says nothing of its success; go's error quotes the command that failed."""
-    remote = command.remote or ""
-    error = _complaint(command, errors)
-    proof = [evidence.log(command.line, mask_text(command.command))]
-    found = None
-    if error:
-        said = _GIT_SAYS.search(error.text)
-        text = mask_text(said["said"].strip() if said else error.text)
-        proof.append(evidence.log(error.line, f"git: {text}" if said else text))
-        if error.kind not in ("unknown-revision", "unrecognized-import"):
-            found = failure(error.kind, text, error.status)
-    return Row(
-        url=remote,
-        artifact=Artifact.GIT,
-        elapsed_s=command.elapsed_s,
-        status=error.status if error else None,
-        failure=found,
-        evidence=tuple(proof),
-        answered=found is None or found.stage is Stage.STATUS,
-        order=order,
-        orders=orders,
-        line=command.line,
-    )
 
 
 def _looks_elsewhere(status: int, parts: ModuleUrl | None, attempt: Attempt | None) -> bool:
