@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 LAB := PYTHONPATH=tests $(BIN)/python -m lab
 
-.PHONY: help setup demo test lint format fuzz bench lab lab-setup score captures agreement readme lock clean distclean
+.PHONY: help setup demo test lint format fuzz bench lab lab-setup score minors captures agreement readme lock clean distclean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,7 +24,7 @@ demo: lab-setup ## the main job, for real: a traced `go mod download` through an
 
 test: lint lab-setup ## everything that must pass
 	@echo "pytest: everything but the lab" && $(BIN)/pytest -m "not lab" -n auto -rs
-	@echo "pytest: real go commands in the lab" && $(BIN)/pytest -m lab -rs
+	@echo "pytest: real go commands in the lab" && $(BIN)/pytest -m "lab and not minors" -rs
 
 lint: $(READY) ## style, types, import contracts, generated documentation
 	$(BIN)/ruff check .
@@ -57,6 +57,10 @@ score: lab-setup ## every scenario traced: how right is trace-go, and is anythin
 	@scripts/setup.sh toolchains
 	@rm -rf .lab/score
 	@$(LAB) score $(S) --out .lab/score
+
+minors: lab-setup ## requests inside TLS, with every minor release of Go
+	@scripts/setup.sh toolchains
+	@$(BIN)/pytest -rs tests/e2e/test_keys.py
 
 captures: lab-setup ## make captures/ again, from the lab
 	$(BIN)/python scripts/captures.py

@@ -21,6 +21,7 @@ from lab import runs, servers, world
 from lab.modules import Module
 from lab.network import LabError
 from trace_go.capture.files import open_capture
+from trace_go.pipeline import Source, observe
 from trace_go.wire.secrets import mask_url
 from wire.tls_samples import certificate_of
 
@@ -31,6 +32,13 @@ SIGNS = ("Go-http-client", "GoCommand", "git/")
 """how the User-Agent of go and its git begins"""
 ALL = ("healthy-mirror", "healthy-tls12", "mirror-404-direct", "mirror-zip-redirect", "connect-proxy")
 ALL += ("mitm-trusted", "mitm-transparent-trusted", "mirror-502-bar-direct", "module-not-found", "sumdb-mismatch")
+PRESENT = tuple(minor for minor in servers.TOOLCHAINS if servers.toolchain(minor).exists())
+MINORS = [  # "" is the newest; the others run with `make minors`
+    pytest.param(minor, id=minor or "newest", marks=[pytest.mark.minors] if minor in PRESENT[1:] else [])
+    for minor in ("", *PRESENT)
+]
+EACH = ("healthy-mirror", "healthy-http1", "healthy-tls12", "mirror-404-direct", "mirror-zip-redirect", "mitm-trusted")
+"""what every minor release goes through"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +71,13 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Run:
     shared = tmp_path_factory.mktemp("twins")
 
     @cache
-    def run(name: str, *options: str, change: str = "") -> Keyed:
+    def run(name: str, *options: str, go: str = "", go_version: str = "1.21", change: str = "") -> Keyed:
+        """go: a minor release, "" is the newest. go_version: of go.mod. change: lines of the environment."""
         if runs.missing(name):
             pytest.skip(runs.missing(name))
         folder = tmp_path_factory.mktemp("keys") / name
-        env = f'[env]\nXDG_CACHE_HOME = "{shared}"\nGOCACHE = "{shared}/gocache"\n'
+        env = f'go = "{go}"\ngo_version = "{go_version}"\n'
+        env += f'[env]\nXDG_CACHE_HOME = "{shared}"\nGOCACHE = "{shared}/gocache"\n'
         command = ["trace-go", "--keys", "--write-keys", "--format", "json", "-o", "../report.json", "-w", "../run.zip"]
         done = runs.run(name, folder, [*command, *options, "--", "GO"], change=env + change)
         assert (folder / "report.json").exists(), done.stderr
@@ -114,6 +124,16 @@ def test_every_request_of_the_servers_logs_is_in_the_ledger(name: str, keyed: Ru
     run = keyed(name)
     assert told(run.live) == served(run)
     assert told(run.opened) == served(run)
+
+
+@pytest.mark.parametrize("go", MINORS[1:])
+@pytest.mark.parametrize("name", EACH)
+def test_with_each_minor_release_too(name: str, go: str, keyed: Run) -> None:
+    run = keyed(name, go=go)
+    assert told(run.live) == served(run)
+    assert told(run.opened) == served(run)
+    clients = {flow["tls"]["client"] for flow in run.live["flows"] if flow["tls"]}
+    assert {client for client in clients if go in client} == {client for client in clients if client.startswith("go ")}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -169,16 +189,32 @@ def test_tshark_opens_what_we_wrote(name: str, keyed: Run) -> None:
     assert sorted(map(plain, paths)) == sorted(plain(row["uri"]) for row in run.served)
 
 
-def test_the_twins_hello_is_the_stock_ones(keyed: Run, tmp_path: Path) -> None:
-    stock = tmp_path / "stock"
-    runs.run("healthy-mirror", stock, ["trace-go", "--format", "json", "-o", "../report.json", "--", "GO"])
-    reports = keyed("healthy-mirror").live, json.loads((stock / "report.json").read_text())
+@pytest.mark.parametrize("go", MINORS)
+def test_the_twins_hello_is_the_stock_ones(go: str, keyed: Run, tmp_path: Path) -> None:
+    """All that a ClientHello has but what differs in every connection, in its order; and so JA3 and JA4."""
+    stock = tmp_path / "lab"
+    words = ["trace-go", "--no-probe", "-w", "../run.pcapng", "--", "GO"]
+    runs.run("healthy-mirror", stock, words, change=f'go = "{go}"')
     ours, theirs = (
-        {(flow["tls"]["ja3"], flow["tls"]["ja4"], *flow["tls"]["groups"]) for flow in report["flows"] if flow["tls"]}
-        for report in reports
+        {flow.tls.hello for flow in observe(Source(captures=(str(file),))).traffic.flows if flow.tls}
+        for file in (keyed("healthy-mirror", go=go).capture, stock / "run.pcapng")
     )
     assert ours == theirs
     assert len(ours) == 1
+
+
+def test_the_toolchain_that_the_module_selects_logs_its_keys(keyed: Run, tmp_path: Path) -> None:
+    """An older go in PATH, and a go.mod for which it hands over to a newer one."""
+    if not PRESENT:
+        pytest.skip("one go only")
+    newest, older = world.find_go(), servers.toolchain(PRESENT[-1])
+    version = newest.resolve().parents[1].joinpath("VERSION").read_text().split()[0]
+    (tmp_path / version).symlink_to(newest)
+    path = os.pathsep.join([str(older.parent), str(tmp_path), str(Path(sys.executable).parent), os.environ["PATH"]])
+    env = f'PATH = "{path}"\nGOTOOLCHAIN = "auto"\n'
+    run = keyed("healthy-mirror", go=PRESENT[-1], go_version=version.removeprefix("go"), change=env)
+    assert told(run.live) == told(run.opened) == served(run)
+    assert {flow["tls"]["client"] for flow in run.live["flows"] if flow["tls"]} == {version[:7].replace("go", "go ")}
 
 
 def test_make_and_scripts_get_the_twin(keyed: Run, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def main() -> int:
             sub.add_argument("--repeat", type=int, metavar="N", help="run each N times, and write nothing")
         else:
             sub.add_argument("--capture", action="store_true", help="keep client.pcap and internet.pcap")
+            sub.add_argument("--keys", action="store_true", help="programs that log their TLS keys do so to keys.log")
         if action != "shell":
             sub.add_argument("--jobs", type=int, default=runs.JOBS, metavar="N", help="runs at a time")
     args = parser.parse_args(argv)
@@ -70,7 +71,7 @@ def _run(args: argparse.Namespace, command: list[str]) -> int:
     chosen, out = scenario.load(args.names[0], args.change), args.out.resolve()
     if os.environ.get(world.INSIDE):
         go = args.go.resolve() if args.go else world.find_go(chosen.go)
-        return world.World(chosen, out).run(command or ["GO"], go, capture=args.capture)
+        return world.World(chosen, out).run(command or ["GO"], go, capture=args.capture, keys=args.keys)
     if out.is_relative_to("/run") or (out.exists() and any(out.iterdir())):
         print(f"lab: {out} must be new or empty, and not below /run", file=sys.stderr)
         return 2

@@ -74,7 +74,8 @@ def play(name: str, out: Path, *, change: str = "", go: Path | None = None) -> R
 def worse(result: Result, before: Result | None) -> list[str]:
     """What is no longer right. Where nothing is known from before, only the command must end as told."""
     known = before.state if before and before.scores else result.state - {COMMAND}
-    return sorted(result.state - known)
+    new = result.scores.keys() - before.scores.keys() if before else set()  # inputs
+    return sorted(flaw for flaw in result.state - known if flaw.partition(":")[0] not in new)
 
 
 def better(result: Result, before: Result | None) -> list[str]:
@@ -148,6 +149,8 @@ def page(results: Mapping[str, Result]) -> str:
         skipped=sum(bool(result.skipped) for result in results.values()),
         hidden=sum(one["live"].expected != one["packets"].expected for one in scores),
         headings=" | ".join(TOTALS),
+        inputs=" | ".join(KINDS),
+        rules="---|" * len(KINDS),
         totals="\n".join(lines),
         rows="\n".join(rows),
     )
@@ -159,11 +162,12 @@ PAGE_TEXT = """\
 
 How right trace-go is about the {count} scenarios of the lab ({skipped} skipped where this was made): real go commands
 in a small internet, each with its truth in [tests/lab/scenarios](../tests/lab/scenarios). Each is run once, and
-trace-go's report is made from four inputs. `make score` makes this page, and fails when what was right is not.
+trace-go's report is made from five inputs. `make score` makes this page, and fails when what was right is not.
 
 *Right* requests have the right handler and hops; which requests there were is told by the servers' own logs. What
 packets alone do not show is *not observable*, and no fault. In {hidden} scenarios packets alone show another first
-cause than the run does, or none: what they can show counts as right. Beyond the gateway only the handlers are judged.
+cause than the run does, or none: what they can show counts as right; with the keys, either. Beyond the gateway only
+the handlers are judged.
 
 | input | {headings} |
 |---|---:|---:|---:|---:|---:|---:|---:|
@@ -172,8 +176,8 @@ cause than the run does, or none: what they can show counts as right. Beyond the
 Each cell: the requests that are right, of all whose handler the input shows; from packets alone they are connections.
 ✗ marks what is not as it should be.
 
-| scenario | first cause | live | bundle | packets | beyond |
-|---|---|---|---|---|---|
+| scenario | first cause | {inputs} |
+|---|---|{rules}
 {rows}
 """
 
@@ -198,17 +202,19 @@ def _share(part: int, whole: int) -> str:
 
 def _row(result: Result) -> Iterator[str]:
     if not result.scores:
-        yield from ("–", f"skipped: {result.skipped}" if result.skipped else "✗ did not run", "", "", "")
+        yield from ("–", f"skipped: {result.skipped}" if result.skipped else "✗ did not run")
+        yield from [""] * (len(KINDS) - 1)
         return
     yield _code(result.scores["live"].expected) + ("" if result.command else f" ✗ {COMMAND}")
-    yield from (_cell(one, result) for one in result.scores.values())
+    yield from (_cell(result.scores[kind], result) if kind in result.scores else "" for kind in KINDS)
 
 
 def _cell(one: Score, result: Result) -> str:
     judged = one.right + one.wrong + one.absent
     words = [f"{one.right}/{judged}"] if judged else []
     words += [f"{one.unseen} not observable"] if one.unseen else []
-    if one is result.scores["packets"] and one.expected != result.scores["live"].expected:
+    shown = one.expected != result.scores["live"].expected
+    if shown and any(one is result.scores.get(kind) for kind in ("packets", "keys")):
         words.append(f"shows {_code(one.expected)}")
     return (", ".join(words) or "–") + (f" ✗ {', '.join(sorted(one.flaws))}" if one.flaws else "")
 

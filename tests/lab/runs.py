@@ -8,14 +8,18 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from lab import scenario, servers
+from lab import scenario, servers, world
 from lab.network import LabError
+from trace_go.capture import twin
 
 ROOT = Path(__file__).parents[2]
 JOBS = os.cpu_count() or 1
 LIMIT_S = 150
+TWINS = ROOT / ".lab" / "twins"
+_BUILDING = Lock()
 TRACE_GO = ("trace-go", "--format", "json", "-o", "../report.json", "-w", "../run.zip", "--", "GO")
 
 
@@ -42,10 +46,11 @@ def run(
     change: str = "",
     go: Path | None = None,
     capture: bool = False,
+    keys: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m lab run`, with its output. Raises LabError when it takes longer than LIMIT_S."""
     words = [sys.executable, "-m", "lab", "run", name, "--out", str(out.resolve()), "--change", change]
-    words += [*(["--go", str(go.resolve())] if go else []), *["--capture"] * capture]
+    words += [*(["--go", str(go.resolve())] if go else []), *["--capture"] * capture, *["--keys"] * keys]
     words += ["--", *command] if command else []
     env = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
     try:
@@ -59,14 +64,16 @@ def run(
 def traced(name: str, out: Path, *, change: str = "", go: Path | None = None) -> Traced:
     """Run a scenario once under trace-go, captured on both sides of the gateway, and read what it kept in every way.
 
-    Raises LabError when there is no report.
+    Its go is a key-logging twin, of which trace-go knows nothing. Raises LabError when there is no report.
     """
-    done = run(name, out, TRACE_GO, change=change, go=go, capture=True)
+    keyed = logging_keys(go or world.find_go(scenario.load(name, change).go))
+    done = run(name, out, TRACE_GO, change=change, go=keyed, capture=True, keys=True)
     report = out / "report.json"
     if not report.exists() or not (out / "served.jsonl").exists():
         raise LabError(done.stderr.strip().rpartition("\n")[2] or f"{name}: no report")
     with zipfile.ZipFile(out / "run.zip") as bundle:
         bundle.extract("capture.pcapng", out)
+    (out / "keys.log").touch()  # where nobody came so far as to log one
     site = ["--config", str(out / "work" / "trace-go.toml"), "--trust", str(out / "tmp" / "trust.pem")]
     return Traced(
         exit=done.returncode,
@@ -76,9 +83,21 @@ def traced(name: str, out: Path, *, change: str = "", go: Path | None = None) ->
             "live": json.loads(report.read_text()),
             "bundle": read(out / "run.zip"),
             "packets": read(out / "capture.pcapng", *site),
+            "keys": read(out / "capture.pcapng", *site, "--keylog", out / "keys.log"),
             "beyond": read(out / "internet.pcap", *site),
         },
     )
+
+
+def logging_keys(go: Path) -> Path:
+    """The key-logging twin of a go program, built when it is not there yet. Raises LabError."""
+    environment = os.environ | {"GOCACHE": str(TWINS / "build"), "GOTOOLCHAIN": "local"}
+    with _BUILDING:
+        try:
+            toolchain = twin.selected(str(go), environment, None, ROOT)[0]
+            return twin.twin(toolchain, environment, TWINS, None, progress=lambda text: print(text, file=sys.stderr))
+        except twin.TwinError as error:
+            raise LabError(f"no key-logging twin of {go}: {error}") from None
 
 
 def read(*arguments: str | Path) -> Mapping[str, Any]:

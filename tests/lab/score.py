@@ -1,6 +1,6 @@
 """How right a report is: a pure function of the report (JSON), the scenario's truth and the servers' own log.
 
-A report is made from one of four inputs (KINDS). With go's account every request must be listed, with its handler and
+A report is made from one of five inputs (KINDS). With go's account every request must be listed, with its handler and
 its hops. What packets alone do not show is "not observable" and no fault, but nothing may be wrong.
 """
 
@@ -12,13 +12,14 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from lab.scenario import Expected, Truth
+from lab.scenario import Expected, Outcome, Truth
 from trace_go.wire.secrets import mask_url
 
 KINDS = {
     "live": "the run itself",
     "bundle": "what `-w` kept: packets, go's account, environment",
     "packets": "the client's packets alone",
+    "keys": "the same packets and the TLS keys",
     "beyond": "the packets beyond the gateway alone",
 }
 AGENTS = ("Go-http-client", "GoCommand")
@@ -61,6 +62,7 @@ def score(kind: str, report: Json, truth: Truth, served: Iterable[Json]) -> Scor
     """kind: one of KINDS. served: rows of served.jsonl. Beyond the gateway only the handlers are judged."""
     account = kind in ("live", "bundle")
     graded = list(_with_account(report, truth, served) if account else _packets(report, truth, beyond=kind == "beyond"))
+    graded += _absent(report["requests"], served) if kind == "keys" else []
     count = Counter(grade for grade, _ in graded)
     requests = Score(
         right=count["right"],
@@ -74,6 +76,9 @@ def score(kind: str, report: Json, truth: Truth, served: Iterable[Json]) -> Scor
     outcome, verdict = truth if account else truth.packets, report["verdict"]
     cause = next((key.partition(":")[0] for key in verdict["causes"]), "")
     found, told = {item["id"] for item in report["findings"]}, set(outcome.findings)
+    if kind == "keys":
+        outcome = _with_keys(truth, cause, verdict["status"], found)
+        told = set(outcome.findings)
     wrong_cause = f"first cause {cause or 'none'}, not {outcome.cause or 'none'}" if cause != outcome.cause else ""
     wrong_status = f"verdict {verdict['status']}, not {outcome.status}" if verdict["status"] != outcome.status else ""
     return replace(
@@ -89,6 +94,7 @@ def score(kind: str, report: Json, truth: Truth, served: Iterable[Json]) -> Scor
 
 def _with_account(report: Json, truth: Truth, served: Iterable[Json]) -> Iterator[Graded]:
     rows = report["requests"]
+    served = list(served)
     logged = {_url(row): row for row in served}
     hosts = {row["host"] for row in logged.values()}
     for row in rows:
@@ -102,13 +108,28 @@ def _with_account(report: Json, truth: Truth, served: Iterable[Json]) -> Iterato
             yield "wrong", f"{url}: no server answered it"
         else:
             yield "right", ""
-    listed = {_same(url) for row in rows for url in (row["url"] or "", *row["redirects"])}  # a redirect has one row
-    for url, entry in logged.items():
-        if entry["agent"].startswith(AGENTS) and url not in listed:
-            yield "absent", f"{url}: was answered, and is not in the ledger"
+    yield from _absent(rows, served)
     for item in truth.requests:
         if not any(fnmatchcase(row["url"] or "", item.url) for row in rows):
             yield "absent", f"{item.url}: nothing in the ledger"
+
+
+def _absent(rows: Sequence[Json], served: Iterable[Json]) -> Iterator[Graded]:
+    """What servers answered to go, and the ledger does not have."""
+    listed = {_same(url) for row in rows for url in (row["url"] or "", *row["redirects"])}  # a redirect has one row
+    for url, entry in {_url(row): row for row in served}.items():
+        if entry["agent"].startswith(AGENTS) and url not in listed:
+            yield "absent", f"{url}: was answered, and is not in the ledger"
+
+
+def _with_keys(truth: Truth, cause: str, status: str, found: set[str]) -> Outcome:
+    """What packets and keys may say: they show all that packets alone do, of all that is true, or the truth itself."""
+    either = {*truth.findings, *truth.packets.findings}
+    return Outcome(
+        status=status if status in (truth.status, truth.packets.status) else truth.status,
+        cause=cause if cause in (truth.cause, truth.packets.cause) else truth.cause,
+        findings=sorted((found & either) | set(truth.findings) & set(truth.packets.findings)),
+    )
 
 
 def _packets(report: Json, truth: Truth, *, beyond: bool) -> Iterator[Graded]:

@@ -82,7 +82,7 @@ class World:
         self.began = 0.0  # the command
         self.proxies: dict[str, tuple[list[str], int]] = {}
 
-    def run(self, command: Sequence[str], go: Path, *, capture: bool) -> int:
+    def run(self, command: Sequence[str], go: Path, *, capture: bool, keys: bool = False) -> int:
         """Build the world here, run `command` on the client, fill the folder; returns the command's exit status."""
         for folder in ("logs", "work", "tmp/home/.config/go/telemetry"):
             (self.out / folder).mkdir(parents=True)
@@ -97,7 +97,7 @@ class World:
         for name, (proxy, _) in self.proxies.items():  # the slowest to start, so first
             self.start(name, proxy, "gateway")
         self._servers()
-        env = self._environment(go)
+        env = self._environment(go) | ({"SSLKEYLOGFILE": str(self.out / "keys.log")} if keys else {})
         if self.scenario.prepare:
             network.command(*network.inside("client"), *self.scenario.prepare, env=env, cwd=self.out / "work")
         if capture:
