@@ -319,6 +319,14 @@ def test_only_the_server_is_captured() -> None:
         assert flow.tls.state is (TlsState.ESTABLISHED if version is TLS12 else TlsState.PARTIAL)
 
 
+def test_a_capture_that_begins_with_the_certificate() -> None:
+    hello_size = 5 + int.from_bytes(answer12()[3:5], "big")
+    flow = flow_of(Talk().down(answer12(CERTIFICATE)[hello_size:]))
+    assert flow.tls is not None
+    assert (len(flow.tls.chain), flow.tls.hello, flow.tls.server) == (1, None, None)
+    assert (flow.tls.state, flow.client.port) == (TlsState.PARTIAL, 40001)
+
+
 def test_a_lost_segment_is_no_silence() -> None:
     """The ServerHello is not in the capture: what follows it shows that something is missing."""
     turns = handshake(TLS13)

@@ -231,7 +231,8 @@ def test_a_gap_is_an_error() -> None:
         (b"\x16\3\1\2\0", None),
         (b"\x16\3\1\2\0\1", True),
         (b"\x16\3\x7f\2\0\2", True),
-        (b"\x16\3\1\2\0\x0b", False),
+        (b"\x16\3\1\2\0\x0b", True),  # a capture that begins with the server's certificate
+        (b"\x16\3\1\2\0\x10", False),
         (b"\x16\3\1\0\0\1", False),
         (b"\x16\3\1\xff\0\1", False),
         (b"\x16\2", False),

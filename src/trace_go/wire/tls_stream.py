@@ -20,7 +20,7 @@ MAX_MESSAGE = 256 * 1024
 """crypto/tls of Go refuses longer certificate messages (maxHandshakeCertificateMsg); the length field allows 16 MiB"""
 
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA, _HEARTBEAT = 20, 21, 22, 23, 24
-_CLIENT_HELLO, _SERVER_HELLO = 1, 2
+_CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE = 1, 2, 11
 _HEADER = struct.Struct("!BHH")
 _MAJOR_VERSION = 3
 _SHORTEST_HELLO = 4 + 38
@@ -253,8 +253,8 @@ _READERS: dict[int, Callable[[TlsReader, int, int, int], Event | None]] = {
 def looks_like_tls(data: bytes) -> bool | None:
     """Whether a stream that begins with `data` is TLS: a record header, then a hello if it is a handshake record.
 
-    None = need more (at most 6 bytes). A capture that starts late may show an alert or encrypted records first. The
-    ClientHello of SSL 2.0, which has no record header and which RFC 6176 forbids, is False.
+    None = need more (at most 6 bytes). A capture that starts late may show a certificate, an alert or encrypted records
+    first. The ClientHello of SSL 2.0, which has no record header and which RFC 6176 forbids, is False.
     """
     if not data:
         return None
@@ -267,4 +267,4 @@ def looks_like_tls(data: bytes) -> bool | None:
         return False
     if kind != _HANDSHAKE:
         return True
-    return data[5] in (_CLIENT_HELLO, _SERVER_HELLO) if len(data) > _HEADER.size else None
+    return data[5] in (_CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE) if len(data) > _HEADER.size else None
