@@ -1,6 +1,7 @@
 """`trace-go read`: exit statuses, and one clear line for whatever cannot be read."""
 
 import array
+import ctypes
 import gzip
 import io
 import json
@@ -92,14 +93,53 @@ def test_one_bad_file_of_several_does_not_hide_the_others(tmp_path: Path, here: 
     assert "packet 5 of" in done.out or "of " in done.out  # several files: evidence names its own
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read(tmp_path: Path, here: Run) -> None:
-    path = tmp_path / "secret.pcap"
-    shutil.copy(HEALTHY, path)
-    path.chmod(0)
-    done = here("read", path)
+def give_up_override() -> None:
+    """Root reads everything but without CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH (prctl: PR_CAPBSET_DROP)."""
+    if os.geteuid() == 0:
+        for capability in (1, 2):
+            ctypes.CDLL(None).prctl(24, capability)
+
+
+@pytest.mark.skipif(sys.platform != "linux" and os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.parametrize("name", ["secret.pcap", "secret", "."])
+def test_what_may_not_be_read(name: str, tmp_path: Path) -> None:
+    """A file, a folder, and a folder with both beside a capture, which is reported."""
+    shutil.copy(DEAD, tmp_path / "secret.pcap")
+    shutil.copy(DEAD, tmp_path / "open.pcap")
+    (tmp_path / "secret").mkdir()
+    for path in (tmp_path / "secret.pcap", tmp_path / "secret"):
+        path.chmod(0)
+    done = subprocess.run(
+        [sys.executable, "-m", "trace_go", "read", tmp_path / name],
+        preexec_fn=give_up_override,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout.startswith("FAILED ") == (name == ".")
+    lines = done.stderr.splitlines()
+    assert len(lines) == (2 if name == "." else 1)
+    for line in lines:
+        assert "secret" in line
+        assert "cannot be opened: Permission denied; make it readable" in line
+
+
+def test_links_that_lead_nowhere(tmp_path: Path, here: Run) -> None:
+    """Loops of links, to folders and to themselves, are told or left alone; a folder is not entered twice."""
+    shutil.copy(DEAD, tmp_path / "x.pcap")
+    (tmp_path / "self").symlink_to(".")
+    assert here("read", tmp_path).err == ""
+    (tmp_path / "one").symlink_to("other")
+    (tmp_path / "other").symlink_to("one")
+    done = here("read", tmp_path / "one")
     assert done.code == 2
-    assert "Permission denied" in done.line
+    assert "Too many levels of symbolic links" in done.line
+    done = here("read", tmp_path)
+    assert done.code == 2
+    assert done.out.startswith("FAILED ")
+    assert done.err.count("Too many levels of symbolic links") == 2
 
 
 def test_standard_input(traced: Run) -> None:

@@ -78,7 +78,8 @@ def test_a_report_that_fails_at_the_end_leaves_the_status_alone(tmp_path: Path, 
     folder.mkdir()
     done = here(*QUIET, "-o", folder / "r", "--", "sh", "-c", f"rmdir {folder}; exit 5")
     assert done.code == 5
-    assert "cannot write the report" in done.line
+    assert done.err.startswith("FAILED ")
+    assert f"cannot write the report to {folder}/r: No such file or directory" in done.err
 
 
 def test_the_reader_of_the_report_goes_away() -> None:

@@ -38,11 +38,14 @@ APART_NS = 1_000_000_000  # a pause between two files in which packets may have 
 def captures_in(folder: str) -> tuple[list[str], int]:
     """The captures in a folder and the folders below, told by their content, and how many other files there are.
 
-    Links to files are followed, links to folders are not; pipes and devices are left alone.
+    Links to files are followed, links to folders are not; pipes and devices are left alone. Folders that cannot be read
+    are among what is found, so that opening them tells.
     """
-    paths = [f"{place}/{name}" for place, _, names in os.walk(folder) for name in names]
-    found = sorted(filter(begins_as_capture, paths))
-    return found, len(paths) - len(found)
+    closed: list[str] = []
+    walk = os.walk(folder, onerror=lambda error: closed.append(str(error.filename)))
+    paths = [f"{place}/{name}" for place, _, names in walk for name in names]
+    found = list(filter(begins_as_capture, paths))
+    return sorted(found + closed), len(paths) - len(found)
 
 
 class Merge:

@@ -122,7 +122,7 @@ def expect_output(arguments: argparse.Namespace) -> None:
 
 
 def write(report: Report, arguments: argparse.Namespace, out: TextIO) -> None:
-    """Render to -o or `out`. Raises TraceGoError when the file cannot be written."""
+    """Render to -o or `out`. Raises TraceGoError when the file cannot be written, and the report then goes to `out`."""
     if not arguments.output:
         _reporter(arguments, out).render(report, out)
         out.flush()
@@ -131,6 +131,7 @@ def write(report: Report, arguments: argparse.Namespace, out: TextIO) -> None:
         with Path(arguments.output).open("w", encoding="utf-8") as file:
             _reporter(arguments, file).render(report, file)
     except OSError as error:
+        _reporter(arguments, out).render(report, out)
         raise TraceGoError(f"cannot write the report to {arguments.output}: {error.strerror or error}") from error
 
 

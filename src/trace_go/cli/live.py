@@ -40,6 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError("--count takes a number of packets from 1 up")
     if arguments.duration is not None and not arguments.duration > 0:
         raise ConfigError("--duration takes seconds above 0")
+    common.expect_output(arguments)
     options = common.options(arguments, os.environ, probe=False)
     stop = threading.Event()
     counter = _Counter()

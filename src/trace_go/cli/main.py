@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
-from io import TextIOWrapper
-from typing import NoReturn
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Any, NoReturn, TextIO
 
 from trace_go import __version__
 from trace_go.model.errors import TraceGoError
@@ -37,6 +37,7 @@ def run() -> NoReturn:
     """The console script. Skips the interpreter's taking apart of every object, which after a large capture can take
     seconds.
     """
+    sys.stdout, sys.stderr = _stream(sys.stdout, _Output), _stream(sys.stderr, _Unheard)
     try:
         code = main()
     except Exception:  # noqa: BLE001 -- a bug must not end with 1, which means findings
@@ -44,9 +45,37 @@ def run() -> NoReturn:
 
         traceback.print_exc()
         code = USAGE_ERROR
-    with suppress(BrokenPipeError):  # the reader of our output went away
-        sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
+
+
+def _stream(stream: TextIO | None, raw: type[FileIO]) -> TextIO:
+    """A standard stream over another raw layer; one that who started us has closed leads nowhere."""
+    descriptor = stream.fileno() if stream else os.open(os.devnull, os.O_WRONLY)
+    encoding, errors = (stream.encoding, stream.errors) if stream else ("utf-8", None)
+    file = BufferedWriter(raw(descriptor, "w", closefd=False))
+    return TextIOWrapper(file, encoding, errors, line_buffering=raw is _Unheard or file.isatty())
+
+
+class _Output(FileIO):
+    """Standard output. Raises TraceGoError when it cannot be written."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise TraceGoError(f"standard output cannot be written: {error.strerror}") from error
+
+
+class _Unheard(FileIO):
+    """Standard error: what cannot be written there is lost, and nothing else fails for it."""
+
+    def write(self, data: Any) -> int:
+        with suppress(OSError):
+            return super().write(data)
+        return len(data)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +85,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return _main(arguments)
+        try:
+            return _main(arguments)
+        finally:
+            sys.stdout.flush()
     except TraceGoError as error:
         print(f"trace-go: {_line(error)}", file=sys.stderr)
         return error.exit_code

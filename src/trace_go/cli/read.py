@@ -24,6 +24,7 @@ def main(arguments: argparse.Namespace) -> int:
         from trace_go.cli import compare  # with pyshark, which only this needs
 
         return compare.main(arguments, list(_captures(arguments.files)))
+    common.expect_output(arguments)
     gc.disable()  # what an analysis makes has no cycles, and looking for some takes a third of its time
     with ExitStack() as stack:
         source, options = _bundle(arguments, stack) or (

@@ -135,8 +135,6 @@ def _survived() -> Iterator[None]:
     """What fails once the command is over is told and no more: the exit status is the command's."""
     try:
         yield
-    except BrokenPipeError:  # who read standard error went away
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     except TraceGoError as error:
         print(f"trace-go: {clean(str(error), 1000)}", file=sys.stderr)
     except Exception:  # noqa: BLE001 -- a bug of ours must not fail a build that worked
