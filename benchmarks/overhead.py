@@ -1,8 +1,9 @@
 """What tracing costs the traced command: pairs of the same `go` command with and without trace-go, inside the lab.
 
 A stand-in named `go` comes first in PATH and measures the real one from its start to its end, in both runs of a pair
-alike; the time of trace-go before and after the command is reported apart. Every run has an empty module cache. A
-second untraced run in each turn shows how far equal runs lie apart on this machine.
+alike; the time of trace-go before and after the command is reported apart. Every run has an empty module cache. Each
+turn has two untraced runs: a traced one is held against their mean, and the two against each other show how far equal
+runs lie apart on this machine.
 `bench.py` starts this as `python -m lab run SCENARIO --out DIR -- python overhead.py TRACE_GO PAIRS RESULT GO`.
 """
 
@@ -58,11 +59,12 @@ def main(trace_go: str, pairs: str, result: str, *command: str) -> None:
             order = (list(ways) * 2)[turn % 3 : turn % 3 + 3]
             rows.append({way: run_once(ways[way], stand_in) for way in order})
     rows = rows[1:]
-    changes = {way: [(row[way][0] / row["untraced"][0] - 1) * 100 for row in rows] for way in ("traced", "again")}
+    walls = [{way: one[0] for way, one in row.items()} for row in rows]
+    changes = [(2 * row["traced"] / (row["untraced"] + row["again"]) - 1) * 100 for row in walls]
     account = {
-        "overhead_pct": round(statistics.median(changes["traced"]), 2),
-        "control_pct": round(statistics.median(changes["again"]), 2),
-        "quartiles_pct": [round(edge, 1) for edge in statistics.quantiles(changes["traced"], n=4)[::2]],
+        "overhead_pct": round(statistics.median(changes), 2),
+        "control_pct": round(statistics.median((row["again"] / row["untraced"] - 1) * 100 for row in walls), 2),
+        "quartiles_pct": [round(edge, 1) for edge in statistics.quantiles(changes, n=4)[::2]],
         "untraced_s": round(statistics.median(row["untraced"][0] for row in rows), 3),
         "around_s": round(statistics.median(row["traced"][1] - row["traced"][0] for row in rows), 3),
     }
