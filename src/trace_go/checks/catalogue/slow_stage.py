@@ -30,6 +30,7 @@ from trace_go.checks.command import shell, site, target
 from trace_go.checks.framework import SLOW_S, Meta, count, finding
 from trace_go.checks.proof import flow_of, lookups_of, of_lookup
 from trace_go.model import evidence
+from trace_go.model.dns import Lookup
 from trace_go.model.evidence import Evidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.flow import Flow
@@ -56,9 +57,12 @@ def find(case: Case) -> Iterator[Finding]:
             hosts[target(request)].append(request)
     for host, requests in hosts.items():
         for stage in _STAGES:
-            first = min(item.start_ns for item in requests)
-            times = {item.id: took for item in requests if (took := _took(case, item, stage, first)) is not None}
             limit_s = SLOW_S if stage == "response" else LONG_S
+            if all((getattr(item.timings, f"{stage}_s") or 0.0) < limit_s for item in requests):
+                continue
+            first, lookups = min(item.start_ns for item in requests), lookups_of(case, host)
+            all_times = ((item.id, _took(case, item, stage, first, lookups)) for item in requests)
+            times = {number: took for number, took in all_times if took is not None}
             slow = [item for item in requests if times.get(item.id, 0.0) >= limit_s]
             if slow:
                 yield _finding(case, host, stage, slow, times)
@@ -85,10 +89,11 @@ def _finding(case: Case, host: str, stage: str, slow: list[Request], times: dict
     )
 
 
-def _took(case: Case, request: Request, stage: str, first: int) -> float | None:
+def _took(case: Case, request: Request, stage: str, first: int, lookups: list[Lookup]) -> float | None:
     """Seconds of a stage of a request; of its answer, less the time until the connection stood that it waited for.
 
     first: when requests to this host began; those of that moment wait for the connection for certain.
+    lookups: of the host.
     """
     timings = request.timings
     if stage != "response":
@@ -97,7 +102,7 @@ def _took(case: Case, request: Request, stage: str, first: int) -> float | None:
     flow = flow_of(case, request)
     if timings.response_s is None or flow is None:
         return timings.response_s if request.start_ns != first else None
-    asked = [item.start_ns for item in lookups_of(case, target(request)) if item.start_ns <= flow.start_ns]
+    asked = [item.start_ns for item in lookups if item.start_ns <= flow.start_ns]
     ready_ns = (flow.tls.established_ns if flow.tls else 0) or flow.syn_ack_ns
     setup_s = (ready_ns - min(asked, default=flow.start_ns)) / 1e9 if ready_ns else 0.0
     return timings.response_s - setup_s if timings.response_s >= setup_s else timings.response_s
