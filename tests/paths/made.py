@@ -94,7 +94,7 @@ def session(
     )
     return TlsSession(
         hello=client_hello(sni),
-        client_random=bytes(32),
+        client_random=packet.to_bytes(32),
         hello_packet=packet,
         hello_ns=at_ns,
         server=server if answered else None,

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
 from paths.made import MS, OTHER, START, Log, Net, exchange, ledger
 from trace_go.model.evidence import EvidenceKind
 from trace_go.model.http import Exchange
@@ -44,6 +46,18 @@ def test_an_unanswered_request_is_repeated_too() -> None:
 def test_two_requests_for_the_same_are_two_rows() -> None:
     rows = told((MOD, 200), (MOD, 200))
     assert [row.repeats for row in rows] == [0, 0]
+
+
+def test_a_connection_that_an_agent_passes_on_is_told_once() -> None:
+    """Seen before and behind the agent, with one ClientHello."""
+    for exchanges in ([], opened((MOD, 200), (ZIP, 200))):
+        net = Net()
+        near = net.through_proxy(ip="127.0.0.1", tls=True, exchanges=exchanges)
+        net.through_proxy(tls=True, exchanges=exchanges)
+        net.flows[1] = replace(net.flows[1], tls=near.tls)
+        rows = ledger(net)
+        assert len(rows) == max(1, len(exchanges))
+        assert {hop.flow for row in rows for hop in row.hops} == {near.id}
 
 
 def test_not_found_here_and_asked_elsewhere_is_no_failure() -> None:

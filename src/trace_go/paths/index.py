@@ -153,6 +153,16 @@ def _chain_key(name: str, chain: tuple[Certificate, ...]) -> _ChainKey:
     return name, tuple(certificate.sha256 for certificate in chain)
 
 
+def passed_on(flows: Iterable[Flow]) -> set[int]:
+    """Ids of TLS connections seen before, on the near side of a relay such as an agent on the client: same random."""
+    first: dict[bytes, int] = {}
+    return {
+        flow.id
+        for flow in flows
+        if flow.tls and flow.tls.client_random and first.setdefault(flow.tls.client_random, flow.id) != flow.id
+    }
+
+
 def is_extra(flow: Flow) -> bool:
     """One of the connections that go opens beside the one it uses: closed without a request, in healthy runs too."""
     return flow.outcome is Outcome.IDLE

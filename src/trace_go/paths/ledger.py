@@ -24,7 +24,7 @@ from trace_go.paths.carrier import Carriers, Wanted, ends
 from trace_go.paths.failures import failure, of_flow, of_lookup, sharpened
 from trace_go.paths.git import place_of
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
-from trace_go.paths.index import Index, is_extra, of_go
+from trace_go.paths.index import Index, is_extra, of_go, passed_on
 from trace_go.paths.row import Row, Sent, evidence_of_exchange
 from trace_go.paths.rows import Sources
 from trace_go.paths.urls import endpoint, host_of, split, without_userinfo
@@ -65,11 +65,14 @@ class _Builder:
         self.account = account
         self.index = Index(traffic, hosts, judgements)
         self.carriers = Carriers(self.index)
-        self.clear = [flow for flow in traffic.flows if flow.exchanges and self._is_gos(flow)]
+        self._flows_used = passed_on(traffic.flows)
+        """those whose requests have rows; of a connection that is seen twice, the second has none of its own"""
+        self.clear = [
+            flow for flow in traffic.flows if flow.exchanges and flow.id not in self._flows_used and self._is_gos(flow)
+        ]
         """flows with clear requests of go, or to its mirrors"""
         self.sources = Sources(account, settings, self.clear)
         self.bases = self.sources.bases
-        self._flows_used: set[int] = set()
         self._requests: list[Request] = []
 
     def rows(self) -> tuple[Request, ...]:
