@@ -23,6 +23,12 @@ MAX_LINES, MAX_BYTES = 200, 60_000  # style.md, rubric row 6; everybody clones t
 GROUPS = {"configuration", "names", "transport", "tls", "proxy", "go", "policy"}
 WEAKER = re.compile(r"GO(NO)?SUMDB='?(off|\*)|GOINSECURE=|GOFLAGS=\S*insecure|NO_VERIFY|--insecure|curl -\w*k\b")
 
+WEAKENS = re.compile(
+    r"GOSUMDB=off|GOINSECURE|NO_VERIFY|GOFLAGS=\S*insecure|switch\w* \w+ check|skip\w* \w+ verif", re.IGNORECASE
+)
+"""in a page: any mention of what switches a check off"""
+ADMITS = re.compile(r"\b(not|never|out of|remove|unset|instead of|nobody|nothing|without)\b", re.IGNORECASE)
+
 
 def file_of(check: Check) -> Path:
     return Path(catalogue.__path__[0]) / f"{check.id.replace('-', '_')}.py"
@@ -102,3 +108,10 @@ def test_remedies_fit_on_a_line_and_weaken_nothing() -> None:
         if remedy.command:
             assert remedy.command.isprintable()
             assert shlex.split(remedy.command)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=IDS)
+def test_no_page_weakens_security_without_saying_so(check: Check) -> None:
+    sentences = re.split(r"(?<=[.;:]) ", check.sections["What to do"])
+    assert not WEAKENS.search(sentences[0])
+    assert all(ADMITS.search(text) for text in sentences if WEAKENS.search(text))

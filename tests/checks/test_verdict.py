@@ -3,7 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
+from paths.made import Log, Net, ledger
+from trace_go.checks.ranking import stopped_by
 from trace_go.checks.verdict import verdict
+from trace_go.gocmd.messages import parse_error
 from trace_go.model import evidence
 from trace_go.model.evidence import Confidence, Visibility
 from trace_go.model.finding import Audience, Finding, Remedy, Severity, VerdictStatus
@@ -95,3 +98,44 @@ def test_nothing_was_asked() -> None:
     assert "made no module request" in verdict(replace(case(0), seeing=(seen,)), []).summary
     nobody = Case(files=(), flows=(), lookups=(), judgements=(), account=GoAccount(), requests=(), seeing=())
     assert verdict(nobody, []).summary == "No Go module request is visible in this input."
+
+
+def told(*errors: str, asked_line: int = 0) -> Case:
+    """Three requests that fail: a host is refused, a mirror forbids, an origin forbids; and what go says at last."""
+    net, log = Net(), Log()
+    log.get("https://a.example/m.example/x/@v/v1.0.0.mod", error="dial tcp 192.0.2.1:443: connect: connection refused")
+    log.get("https://b.example/m.example/x/@v/v1.0.0.mod", 403)
+    log.get("https://m.example/y?go-get=1", 403)
+    requests = ledger(net, log, GOPROXY="https://a.example|https://b.example|direct")
+    known = tuple(error for line, text in enumerate(errors, 100) if (error := parse_error(text, line)))
+    fetches = tuple(replace(item, line=asked_line) for item in log.log.fetches)
+    told = GoAccount(exit_code=1, log=GoLog(errors=known, lines=200, fetches=fetches))
+    return Case(files=(), flows=(), lookups=(), judgements=(), account=told, requests=requests, seeing=())
+
+
+@pytest.mark.parametrize(
+    ("errors", "first"),
+    [
+        ((), 0),
+        (('go: m.example/x@v1.0.0: Get "https://a.example/m.example/x/@v/v1.0.0.mod": EOF',), 0),
+        (("go: m.example/x@v1.0.0: reading https://b.example/m.example/x/@v/v1.0.0.mod: 403 Forbidden",), 1),
+        (('go: m.example/y@v1: unrecognized import path "m.example/y": reading https://m.example/y?go-get=1: 403',), 2),
+        (("go: m.example/x@v1.0.0: something else",), 0),
+        (("go: m.example/z@v1.0.0: not ours",), 0),
+        (("go: m.example/y@v1: reading https://m.example/y?go-get=1: 403 Forbidden", "go: no such tool"), 2),
+    ],
+)
+def test_what_go_says_last_comes_first(errors: tuple[str, ...], first: int) -> None:
+    case = told(*errors)
+    found = [replace(finding(str(number), rank=number), requests=(number,)) for number in range(3)]
+    assert verdict(case, found).causes[0] == found[first].key
+    warned = replace(found[first], severity=WARNING)
+    assert verdict(case, [warned, replace(found[0], requests=(), subject="else")]).causes[0] != warned.key
+
+
+def test_an_error_before_the_last_request_did_not_stop_a_script() -> None:
+    errors = ("go: m.example/y@v1: reading https://m.example/y?go-get=1: 403 Forbidden", "go: m.example/x@v1.0.0: bad")
+    case = told(*errors)
+    assert stopped_by(case) == {0, 1, 2}
+    assert stopped_by(told(*errors, asked_line=100)) == {0, 1}
+    assert stopped_by(replace(case, account=replace(case.account, exit_code=0))) == set()

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from trace_go.checks import catalogue
 from trace_go.checks.framework import Meta
+from trace_go.checks.ranking import ranked
 from trace_go.gocmd.config import Suppression
 from trace_go.model.finding import Excused, Finding
 from trace_go.model.report import Case
@@ -56,10 +57,7 @@ def discover() -> tuple[Check, ...]:
 
 def run(case: Case) -> tuple[Finding, ...]:
     """All findings of all checks, worst first; a check speaks once per subject."""
-    findings = [finding for check in discover() for finding in check.find(case)]
-    return tuple(
-        sorted(findings, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key))
-    )
+    return ranked(case, (finding for check in discover() for finding in check.find(case)))
 
 
 def excuse(

@@ -64,11 +64,12 @@ def redirected_by(request: Request) -> str | None:
 
 
 def went_direct(case: Case) -> set[str]:
-    """Modules, and repositories that hold modules, that were asked for at their origin."""
+    """Modules, and repositories that hold modules, that were asked for at their origin, less those that go lacks."""
+    lacking = {error.module for error in case.account.log.errors} if case.account.exit_code else set()
     return {
         item.module
         for item in case.requests
-        if item.module and not item.failure
+        if item.module and not item.failure and item.module not in lacking
         if item.artifact is Artifact.GIT or (item.artifact is Artifact.GO_GET and (item.status or 0) < 400)
     }
 

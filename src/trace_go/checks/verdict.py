@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from trace_go.checks.command import target
 from trace_go.checks.framework import count, said
+from trace_go.checks.ranking import ranked
 from trace_go.model.evidence import Visibility
 from trace_go.model.finding import Audience, Finding, Remedy, Severity, Verdict, VerdictStatus
 from trace_go.model.ledger import Artifact, HandledBy, Request
@@ -14,12 +15,12 @@ _ARTICLES = ("The ", "A ")
 
 
 def verdict(case: Case, findings: Sequence[Finding]) -> Verdict:
-    """findings: the selected ones, in any order; causes are ranked by how early they stop a request."""
+    """findings: the selected ones, in any order; causes are ranked by what stopped the command first."""
     serious = [item for item in findings if item.severity is not Severity.NOTE]
     status = _status(case, serious)
     if status is VerdictStatus.OK:
         return Verdict(status=status, summary=_healthy(case), causes=(), fix=())
-    causes = sorted(serious, key=lambda item: (item.severity.rank, item.cause_rank, -len(item.requests), item.key))
+    causes = ranked(case, serious)
     return Verdict(
         status=status,
         summary=_summary(case, causes),
