@@ -113,5 +113,4 @@ def test_remedies_fit_on_a_line_and_weaken_nothing() -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=IDS)
 def test_no_page_weakens_security_without_saying_so(check: Check) -> None:
     sentences = re.split(r"(?<=[.;:]) ", check.sections["What to do"])
-    assert not WEAKENS.search(sentences[0])
     assert all(ADMITS.search(text) for text in sentences if WEAKENS.search(text))
