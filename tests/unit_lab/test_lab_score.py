@@ -121,6 +121,17 @@ def test_findings_cause_and_status_are_those_of_the_input() -> None:
     assert silent.flaws == {"cause", "status", "missed a", "missed b"}
 
 
+def test_keys_show_the_truth_or_what_packets_show() -> None:
+    packets = Outcome(status="degraded", cause="a", findings=["a", "b"])
+    truth = Truth(status="failed", cause="c", findings=["b", "c"], requests=[MIRROR], packets=packets)
+    rows = [GOOD, row(None, "unknown", "resolver", "mirror", host="m.example")]
+    for status, findings in (("failed", ("c", "b")), ("degraded", ("a", "b"))):
+        told = report(*rows, status=status, findings=findings)
+        assert score("keys", told, truth, [served("/a")]) == Score(expected=findings[0], right=1, unseen=1)
+    told = report(*rows, status="ok", findings=("d", "a"))
+    assert score("keys", told, truth, [served("/b")]).flaws == {"cause", "status", "missed b", "false d", "absent"}
+
+
 def test_state_does_not_depend_on_numbers() -> None:
     assert Score(right=3, unseen=1).state == Score(right=1).state == set()
     assert Score(unseen=2).state == {"not observable"}
