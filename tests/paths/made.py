@@ -231,6 +231,7 @@ class Net:
             "last_up_ns": at_ns,
             "fin_from_client": True,
             "fin_from_server": True,
+            "server_closed_first": False,
             "reset": None,
             "icmp": None,
             "icmp_packet": 0,

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
 from paths.made import MS, OTHER, START, Log, Net, exchange, ledger
 from trace_go.model.evidence import EvidenceKind
-from trace_go.model.http import Exchange
+from trace_go.model.flow import Outcome
+from trace_go.model.http import HTTP2, Exchange
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role
 
 BASE = "https://proxy.golang.org/example.com/a/@v"
@@ -21,6 +23,7 @@ def opened(*asked: tuple[Any, ...], **changes: Any) -> list[Exchange]:
     for number, (url, status, *more) in enumerate(asked):
         at_ns = START + number * MS
         times = {"request_ns": at_ns, "response_ns": at_ns + MS // 2 if status else 0, "stream": 2 * number + 1}
+        times["end_ns"] = times["response_ns"]
         made.append(exchange(url, status, **{"decrypted": True, **times, **changes, **(more[0] if more else {})}))
     return made
 
@@ -68,6 +71,43 @@ def test_not_found_here_and_asked_elsewhere_is_no_failure() -> None:
     (alone,) = told((MOD, 404))
     assert alone.failure is not None
     assert alone.failure.kind == "status-404"
+
+
+CUT = {"end_ns": 0}
+
+
+@pytest.mark.parametrize(
+    ("end", "way", "kind"),
+    [
+        (CUT, {"outcome": Outcome.RESET}, "reset"),
+        (CUT, {"outcome": Outcome.STALLED}, "stalled"),
+        (CUT, {"server_closed_first": True}, "unexpected-eof"),
+        (CUT | {"version": HTTP2, "body_bytes": -1}, {"server_closed_first": True}, "unexpected-eof"),
+        (CUT | {"aborted": "INTERNAL_ERROR from the server"}, {}, "stream-error"),
+        (CUT | {"aborted": "CANCEL from the client"}, {}, None),
+        (CUT, {}, None),  # the client left, or the capture ended
+        (CUT | {"body_bytes": -1}, {"server_closed_first": True}, None),  # that is how the answer ends
+        ({}, {"outcome": Outcome.RESET}, None),
+    ],
+)
+def test_an_answer_without_its_end(end: dict[str, Any], way: dict[str, Any], kind: str | None) -> None:
+    net = Net()
+    net.flow(tls=True, exchanges=opened((MOD, 200), (ZIP, 200, end)), **way)
+    net.flow(tls=True, outcome=Outcome.IDLE)
+    row, cut = ledger(net)
+    assert row.failure is None
+    assert cut.status == 200
+    assert (cut.failure and cut.failure.kind) == kind
+
+
+def test_the_storage_breaks_off() -> None:
+    net = Net()
+    net.flow(tls=True, exchanges=opened((ZIP, 302, {"location": STORED})))
+    asked = opened((STORED, 200, CUT | {"request_ns": START + 2 * MS}))
+    net.flow("storage.example", OTHER, tls=True, exchanges=asked, outcome=Outcome.RESET)
+    (row,) = ledger(net)
+    assert row.failure is not None
+    assert (row.failure.kind, [hop.broken for hop in row.hops]) == ("reset", [False, True])
 
 
 def redirected(net: Net) -> None:

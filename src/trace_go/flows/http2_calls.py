@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trace_go.flows.calls import Call, Moment, begin_answer, end_answer
-from trace_go.model.http import Exchange, HttpRequestHead, HttpResponseHead
+from trace_go.model.http import HTTP2, Exchange, HttpRequestHead, HttpResponseHead
 from trace_go.wire.http2 import Data, GoAway, Headers, Http2Reader, Reset, Settings
 from trace_go.wire.page import START_BYTES
 
@@ -124,7 +124,7 @@ def _maybe_head(event: Headers) -> HttpRequestHead | None:
     if ":authority" in said:
         fields = (("host", said[":authority"]), *(field for field in fields if field[0] != "host"))
     return HttpRequestHead(
-        method=said[":method"], target=said.get(":path", ""), version="HTTP/2.0", headers=fields, head_bytes=0
+        method=said[":method"], target=said.get(":path", ""), version=HTTP2, headers=fields, head_bytes=0
     )
 
 
@@ -134,7 +134,7 @@ def _answer(event: Headers) -> HttpResponseHead:
     return HttpResponseHead(
         status=int(status) if status.isascii() and status.isdigit() and len(status) == 3 else 0,
         reason="",
-        version="HTTP/2.0",
+        version=HTTP2,
         headers=tuple(field for field in event.fields if not field[0].startswith(":")),
         head_bytes=0,
     )

@@ -94,6 +94,11 @@ class _Facts(Struct, frozen=True, kw_only=True):
         return any(self.fin_ns) or self.reset is not None
 
     @property
+    def server_closed_first(self) -> bool:
+        by_client, by_server = self.fin_ns
+        return by_server > 0 and not 0 < by_client <= by_server
+
+    @property
     def cut(self) -> bool:
         """Reset by the server or a device on the path, which no orderly end had gone before and which took effect."""
         reset = self.reset
@@ -215,6 +220,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         last_down_ns=last_data[server],
         fin_from_client=bool(fin_ns[client]),
         fin_from_server=bool(fin_ns[server]),
+        server_closed_first=facts.server_closed_first,
         reset=reset,
         icmp=error[0] if error else None,
         icmp_packet=error[1] if error else 0,
@@ -305,8 +311,7 @@ def _broken_off(facts: _Facts, silent: Outcome) -> Outcome:
     """How a conversation ended in which an answer was due."""
     if facts.cut:
         return Outcome.RESET
-    by_client, by_server = facts.fin_ns
-    if by_server and not 0 < by_client <= by_server:
+    if facts.server_closed_first:
         return Outcome.CLOSED_IN_HANDSHAKE
     return silent if facts.waited or facts.in_vain or facts.closed else Outcome.OPEN
 

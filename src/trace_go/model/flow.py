@@ -141,6 +141,7 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
     last_up_ns: int
     fin_from_client: bool
     fin_from_server: bool
+    server_closed_first: bool
     reset: Reset | None
     icmp: str | None
     """text of the ICMP error that quotes this flow"""

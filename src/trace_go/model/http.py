@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+HTTP2 = "HTTP/2.0"
+"""as the version of what was said"""
+
 
 class HttpRequestHead(Struct, frozen=True, kw_only=True, gc=False):
     method: str

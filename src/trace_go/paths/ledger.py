@@ -122,7 +122,7 @@ class _Builder:
         busy = {
             (flow.client.ip, self.index.name(flow))
             for flow in self.index.traffic.flows
-            if not is_extra(flow) and of_flow(flow, None) is None
+            if flow.exchanges or (not is_extra(flow) and of_flow(flow, None) is None)
         }
         explained = {hop.host for item in self._requests for hop in item.hops}
         addresses = {hop.ip for item in self._requests for hop in item.hops}

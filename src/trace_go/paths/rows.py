@@ -16,6 +16,7 @@ from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
 from trace_go.model.flow import Flow
 from trace_go.model.go import Fetch, GoAccount, GoError, Http2Exchange
+from trace_go.model.http import HTTP2
 from trace_go.model.ledger import Artifact, Failure
 from trace_go.paths.failures import ANSWERED, SHARED, failure, of_flow
 from trace_go.paths.git import complaint, of_git, place_of
@@ -266,6 +267,8 @@ class Sources:
         elif end.status is not None and end.status >= 400 and not self._went_on(end.status, parts, attempt):
             said = f"{end.status} {last.reason if end.status == last.status else ''}".rstrip()
             found = failure("status", said, end.status)
+        else:
+            found = found or _cut_short(self.sent.get(mask_url(end.url), [sent])[-1][-1])
         answered = last.status is not None
         return Row(
             url=last.url,
@@ -305,6 +308,19 @@ def _misled(trail: Sequence[str], end: Answer, parts: ModuleUrl | None) -> Failu
     if end.status == _OK and end.web_page and parts and parts.artifact in _LOADED | _OF_DATABASE:
         return failure("web-page", "a web page came in place of what was asked for")
     return None
+
+
+def _cut_short(sent: Sent) -> Failure | None:
+    """Why the end of an answer never came, where the packets would show it and the client did not give up."""
+    exchange, flow = sent.exchange, sent.flow
+    delimited = exchange.version == HTTP2 or exchange.body_bytes >= 0  # else the end of the connection is its end
+    if exchange.end_ns or not exchange.decrypted or not delimited:
+        return None
+    if exchange.aborted:
+        return failure("stream-error", exchange.aborted) if exchange.aborted.endswith("server") else None
+    if flow.server_closed_first:
+        return failure("unexpected-eof", "the server closed the connection before the end of its answer")
+    return of_flow(flow, None)
 
 
 def _is_about(error: GoError, row: Row) -> bool:

@@ -80,5 +80,5 @@ def _shown(case: Case, request: Request) -> list[Evidence]:
         if hop.flow is not None and not hop.redirected
         for flow in [case.flows[hop.flow]]
         for exchange in flow.exchanges
-        if exchange.has_credentials and not exchange.proxied
+        if exchange.has_credentials and not (exchange.proxied or exchange.decrypted)
     ]
