@@ -214,7 +214,8 @@ def test_the_toolchain_that_the_module_selects_logs_its_keys(keyed: Run, tmp_pat
     env = f'PATH = "{path}"\nGOTOOLCHAIN = "auto"\n'
     run = keyed("healthy-mirror", go=PRESENT[-1], go_version=version.removeprefix("go"), change=env)
     assert told(run.live) == told(run.opened) == served(run)
-    assert {flow["tls"]["client"] for flow in run.live["flows"] if flow["tls"]} == {version.rpartition(".")[0].replace("go", "go ")}
+    minor = version.rpartition(".")[0].replace("go", "go ")
+    assert {flow["tls"]["client"] for flow in run.live["flows"] if flow["tls"]} == {minor}
 
 
 def test_make_and_scripts_get_the_twin(keyed: Run, tmp_path: Path) -> None:

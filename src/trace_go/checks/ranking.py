@@ -8,7 +8,7 @@ script goes on after some failures. Of a request that was tried at several place
 from collections.abc import Iterable, Sequence
 
 from trace_go.model.finding import Finding, Severity
-from trace_go.model.go import GoError
+from trace_go.model.go import Fetch, GoError, Http2Exchange, VcsCommand
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 from trace_go.wire.secrets import mask_url
@@ -35,7 +35,8 @@ def stopped_by(case: Case) -> set[int]:
 def _last(case: Case) -> tuple[GoError, ...]:
     """The errors behind the last request that go tells of; where it told none there, the very last."""
     log = case.account.log
-    asked = max((item.line for item in (*log.fetches, *log.vcs, *log.http2)), default=0)
+    told_of: tuple[Fetch | VcsCommand | Http2Exchange, ...] = (*log.fetches, *log.vcs, *log.http2)
+    asked = max((item.line for item in told_of), default=0)
     return tuple(item for item in log.errors if item.line > asked) or log.errors[-1:]
 
 
