@@ -9,12 +9,14 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from trace_go import __version__
+from trace_go.capture.beside import Beside, possible
 from trace_go.capture.keys import KeyRing
 from trace_go.capture.merge import Merge, Progress
 from trace_go.checks.discovery import excuse
 from trace_go.checks.discovery import run as run_checks
 from trace_go.checks.verdict import verdict
-from trace_go.flows.engine import MAX_FLOWS, Engine
+from trace_go.flows.engine import MAX_FLOWS, Engine, SocketKey
+from trace_go.flows.shares import ALL, Share, join, pack
 from trace_go.gocmd.config import Config
 from trace_go.gocmd.environment import settings
 from trace_go.gocmd.fingerprints import name_client
@@ -31,6 +33,9 @@ from trace_go.paths.visibility import seeing
 from trace_go.trust.judging import judge_all
 from trace_go.trust.store import TrustStore
 
+LEAST_SHARED = 64 << 20
+"""bytes of a capture that two processes read faster than one: a second one costs 30 ms"""
+
 
 class Source(Struct, frozen=True, kw_only=True):
     captures: tuple[str, ...] = ()
@@ -42,7 +47,7 @@ class Source(Struct, frozen=True, kw_only=True):
     beyond: tuple[str, ...] = ()
     """captures of the same run made beyond a gateway"""
     account: GoAccount = field(default_factory=GoAccount)
-    owners: Mapping[tuple[str, int, str, int], str] = field(default_factory=dict)
+    owners: Mapping[SocketKey, str] = field(default_factory=dict)
     """(local ip, port, remote ip, port) → `go (1234)`"""
     probes: tuple[ProbeResult, ...] = ()
     """kept in a bundle; analyse does not probe again"""
@@ -79,33 +84,47 @@ def observe(source: Source, progress: Progress | None = None) -> Observed:
     Raises CaptureError for a key log that cannot be read.
     """
     keys = KeyRing(source.key_logs)
-    near, far = _read(source, keys, progress)
-    if keys.late and near.merge.again and far.merge.again:  # some packets were read before their keys
-        near, far = _read(source, keys, progress)
+    reading = _read(source, keys, progress)
+    if keys.late and all(merge.again for merge in reading.merges):  # some packets were read before their keys
+        reading = _read(source, keys, progress)
+    near, far = reading.merges
     return Observed(
-        files=near.merge.files + far.merge.files,
-        traffic=near.engine.finish(source.owners, near.merge.ends_ns),
-        beyond=far.engine.finish(ends_ns=far.merge.ends_ns),
-        keys=keys.describe(),
+        files=near.files + far.files, traffic=reading.traffic, beyond=reading.beyond, keys=keys.describe()
     )
 
 
 class _Reading(NamedTuple):
-    engine: Engine
-    merge: Merge
+    traffic: Traffic
+    beyond: Traffic
+    merges: tuple[Merge, Merge]
 
 
-def _read(source: Source, keys: KeyRing, progress: Progress | None) -> tuple[_Reading, _Reading]:
+def _read(source: Source, keys: KeyRing, progress: Progress | None) -> _Reading:
     """The captures, and those made beyond a gateway."""
+    near, far = _merges(source, keys, progress)
+    if len(source.captures) == 1 and not source.beyond and near.bytes_total >= LEAST_SHARED and possible():
+        try:
+            with Beside(lambda: pack(_traffic(source, near, keys, Share(1, 2), source.owners))) as other:
+                half = _traffic(source, near, keys, Share(0, 2), source.owners)
+                return _Reading(join(half, other.results()), Traffic(flows=(), lookups=()), (near, far))
+        except OSError:  # too little memory for two
+            near, far = _merges(source, keys, progress)
+    return _Reading(_traffic(source, near, keys, owners=source.owners), _traffic(source, far, keys), (near, far))
+
+
+def _merges(source: Source, keys: KeyRing, progress: Progress | None) -> tuple[Merge, Merge]:
     near = Merge(source.captures, source.names, keys, progress)
-    far = Merge(source.beyond, (), keys, progress, first=len(source.captures))
-    engines = (Engine(name_client, max_flows=source.max_flows) for _ in range(2))
-    readings = _Reading(next(engines), near), _Reading(next(engines), far)
-    for engine, merge in readings:
-        for batch in merge.batches():
-            engine.keys = keys.use()
-            engine.add(batch)
-    return readings
+    return near, Merge(source.beyond, (), keys, progress, first=len(source.captures))
+
+
+def _traffic(
+    source: Source, merge: Merge, keys: KeyRing, share: Share = ALL, owners: Mapping[SocketKey, str] | None = None
+) -> Traffic:
+    engine = Engine(name_client, max_flows=source.max_flows, share=share)
+    for batch in merge.batches():
+        engine.keys = keys.use()
+        engine.add(batch)
+    return engine.finish(owners, merge.ends_ns)
 
 
 def probe(source: Source, observed: Observed, options: Options) -> tuple[ProbeResult, ...]:

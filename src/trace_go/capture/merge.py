@@ -72,6 +72,11 @@ class Merge:
         return all(part.bytes_total is not None for part in self._parts)
 
     @property
+    def bytes_total(self) -> int:
+        """Of the files as they are stored, streams left out."""
+        return sum(part.bytes_total or 0 for part in self._parts)
+
+    @property
     def files(self) -> tuple[CaptureFile, ...]:
         return tuple(part.file for part in self._parts)
 

@@ -16,6 +16,7 @@ from trace_go.flows.conversation import END, Conversation
 from trace_go.flows.decode import ICMPV6, TCP, UDP, Segments, State, decode
 from trace_go.flows.grouping import Rows, starts_of
 from trace_go.flows.names import Names
+from trace_go.flows.shares import ALL, DNS_PORT, Share
 from trace_go.flows.table import FLOW, UDP_KEY, FlowTable, Stretch
 from trace_go.flows.tls_tracker import Keys
 from trace_go.model.errors import WireError
@@ -24,7 +25,6 @@ from trace_go.model.packets import I64, U8, Batch
 from trace_go.model.tls import ClientHello
 from trace_go.wire import dns, icmp
 
-DNS_PORT = 53
 OTHER_NAME_PORTS = (137, 5353, 5355)
 """NetBIOS, multicast DNS, LLMNR: messages like those of DNS, to no resolver"""
 MAX_RECORDS = 64
@@ -52,10 +52,16 @@ class Engine:
     """One capture's state. `client_name` names the client of a ClientHello: gocmd.fingerprints; `keys` open TLS."""
 
     def __init__(
-        self, client_name: Callable[[ClientHello], str], keys: Keys | None = None, *, max_flows: int = MAX_FLOWS
+        self,
+        client_name: Callable[[ClientHello], str],
+        keys: Keys | None = None,
+        *,
+        max_flows: int = MAX_FLOWS,
+        share: Share = ALL,
     ) -> None:
-        """max_flows: kept at most, but for those that begin in one batch."""
-        self.keys, self._max_flows, self._left_out = keys, max_flows, 0
+        """max_flows: kept at most, but for those that begin in one batch. share: the flows that are looked at."""
+        self.keys, self._max_flows, self._left_out = keys, max(max_flows // share.count, 1), 0
+        self._share = share
         self._client_name = client_name
         self._state = State()
         self._texts: dict[int, str] = {}
@@ -78,8 +84,11 @@ class Engine:
         if not ports.all():
             self._quotations(data, segments.take(np.flatnonzero(~ports)), notes)
             segments = segments.take(np.flatnonzero(ports))
+        if not self._share.index:
+            self._datagrams(data, segments, notes)
+        if self._share.count > 1:
+            segments = segments.take(np.flatnonzero(self._share.has(segments)))
         self._streams(data.data, segments, self._table.add(segments), notes)
-        self._datagrams(data, segments, notes)
         if len(quic := _quic_like(data, segments)):
             self._table.mark_quic(segments.take(quic))
         places = batch.place(np.array([number for number, *_ in notes], np.int64)).tolist()
