@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from flows.frames import ACK, SYN, Frame, Talk, later, traffic
 from flows.tls_talks import CHANGE, FLIGHT13, TLS12, TLS13, answer13, encrypted, handshake, hello
-from trace_go.flows.conversation import END, MAX_PENDING, MAX_PREAMBLE, PIECE_BYTES, Conversation, Side
+from trace_go.flows.conversation import END, MAX_PREAMBLE, Conversation
+from trace_go.flows.reassembly import MAX_PENDING, PIECE_BYTES, Side
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.tls import TlsState
 from wire.tls_samples import NAME

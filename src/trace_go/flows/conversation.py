@@ -7,13 +7,13 @@ inside this one, and is read to its end. An event belongs to the packet that mad
 """
 
 import re
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 from msgspec.structs import replace
 
 from trace_go.flows.calls import NEVER, Call, Http2, Moment, begin_answer, end_answer, masked
+from trace_go.flows.reassembly import MAX_PENDING, MAX_PENDING_WHOLE, Side
 from trace_go.flows.tls_tracker import Keys, TlsTracker
 from trace_go.model.dns import DnsMessage
 from trace_go.model.errors import WireError
@@ -24,13 +24,6 @@ from trace_go.wire import dns, http1, socks
 from trace_go.wire.secrets import mask_text
 from trace_go.wire.tls_stream import TlsReader, looks_like_tls
 
-MAX_PENDING = 64 * 1024
-"""out-of-order bytes kept per side: the largest window without scaling; a handshake begins with 14 KiB (RFC 6928)"""
-MAX_PENDING_WHOLE = 4 * 1024 * 1024
-"""the same of a conversation that is read to its end: what comes behind a lost segment until it is sent again, for a
-window of 4 MiB; Linux lets them grow to 6"""
-PIECE_BYTES = 128
-"""what a segment kept out of order counts at least"""
 MAX_SNIFF = 16
 """bytes that decide what a side speaks"""
 MAX_PREAMBLE = 16 * 1024
@@ -48,96 +41,6 @@ _HELLO = re.compile(rb"\x16\x03[\x00-\x04]..[\x01\x02]\x00..\x03", re.DOTALL)
 """the start of a record with a ClientHello or ServerHello, up to its version"""
 _HELLO_START = 9
 """bytes that may be the start of one"""
-
-Reader: TypeAlias = TlsReader | http1.RequestReader | http1.ResponseReader | socks.ClientReader | socks.ServerReader
-
-
-class Side:
-    """One direction: reassembly state, and the reader that its bytes go to."""
-
-    __slots__ = (
-        "buffer",
-        "lost",
-        "open",
-        "parts",
-        "pending",
-        "position",
-        "reader",
-        "room",
-        "short",
-        "speaks",
-        "starts",
-        "waiting",
-    )
-
-    def __init__(self) -> None:
-        self.position = 0
-        self.open = True
-        self.lost = False
-        """bytes are missing for good"""
-        self.pending: dict[int, tuple[bytes, int]] = {}
-        """offset → bytes captured, length on the wire; segments ahead of the position, not overlapping"""
-        self.starts: list[int] = []
-        """their offsets, ascending"""
-        self.waiting = 0
-        """their bytes"""
-        self.room = MAX_PENDING
-        self.buffer = b""
-        self.short = 0
-        """bytes without which the reader can tell nothing"""
-        self.parts: list[bytes] = []
-        """those of them that came; the position is behind them"""
-        self.reader: Reader | None = None
-        self.speaks = ""
-
-    @property
-    def gap(self) -> bool:
-        """Bytes are missing, as far as the capture goes."""
-        return self.lost or (self.open and bool(self.pending))
-
-    def close(self) -> None:
-        """Nothing more is wanted: let go of what was kept for it."""
-        self.open = False
-        self.pending.clear()
-        self.starts.clear()
-        self.parts.clear()
-        self.waiting = 0
-        self.buffer, self.short = b"", 0
-        self.reader = None
-
-    def lose(self) -> None:
-        self.lost = True
-        self.close()
-
-    def keep(self, offset: int, data: bytes, length: int) -> None:
-        """Put a segment aside, less what is read or what an earlier segment brought."""
-        at, end = max(offset, self.position), offset + length
-        place = bisect_right(self.starts, at)
-        if place:
-            before = self.starts[place - 1]
-            at = max(at, before + self.pending[before][1])
-        for start in self.starts[place : bisect_left(self.starts, end)]:
-            if start > at:
-                self._put(at, data[at - offset : start - offset], start - at)
-            at = max(at, start + self.pending[start][1])
-        if at < end:
-            self._put(at, data[at - offset : length], end - at)
-        if self.waiting > self.room or len(self.pending) > self.room // PIECE_BYTES:
-            self.lose()
-
-    def _put(self, at: int, data: bytes, length: int) -> None:
-        self.pending[at] = (data, length)
-        insort(self.starts, at)
-        self.waiting += len(data)
-
-    def maybe_next(self) -> tuple[int, bytes, int] | None:
-        """Takes out a segment that begins at the position or before it: offset, bytes captured, length."""
-        if not self.starts or self.starts[0] > self.position:
-            return None
-        start = self.starts.pop(0)
-        data, length = self.pending.pop(start)
-        self.waiting -= len(data)
-        return start, data, length
 
 
 class Conversation:
@@ -173,18 +76,18 @@ class Conversation:
     def segment(
         self, which: int, offset: int, data: bytes | memoryview, length: int, number: int, time_ns: int
     ) -> None:
-        """A segment of side `which` at stream `offset`; of its `length` bytes `data` were captured.
-
-        The first bytes to arrive for an offset win, as in most stacks.
-        """
+        """A segment of side `which` at stream `offset`; of its `length` bytes `data` were captured."""
         side = self.sides[which]
         if not side.open or offset + length <= side.position:
             return
         data = bytes(data)
-        if side.short > length and offset == side.position and len(data) == length and not side.pending:
-            side.parts.append(data)
-            side.position += length
-            side.short -= length
+        if offset == side.position and len(data) == length and not side.pending:
+            if side.short > length:
+                side.parts.append(data)
+                side.position += length
+                side.short -= length
+            else:
+                self._take_fresh(which, side, data, number, time_ns)
             return
         if offset <= side.position and not side.pending:
             self._take(which, side, offset, data, length, number, time_ns)
@@ -362,7 +265,9 @@ class Conversation:
         reader.receive(data)
         if isinstance(reader, TlsReader):
             self._tls(which, reader, number, time_ns)
-            side.short = reader.short if side.open else 0
+            if not side.open:
+                return
+            side.short = reader.short
         elif isinstance(reader, http1.RequestReader):
             self._requests(which, side, reader, number, time_ns)
         elif isinstance(reader, socks.ClientReader | socks.ServerReader):
@@ -378,6 +283,8 @@ class Conversation:
         tls = self.tls
         assert tls is not None
         tls.read(reader, which == self.client, number, time_ns)
+        if tls.state is not TlsState.ESTABLISHED and tls.opener is None and not tls.finished:
+            return
         client, server = self.sides[self.client], self.sides[1 - self.client]
         if tls.opener is not None:
             client.room = server.room = MAX_PENDING_WHOLE

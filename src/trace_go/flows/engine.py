@@ -288,9 +288,11 @@ def _quic_like(data: U8, seg: Segments) -> Rows:
 
 def _hand_over(talk: Conversation, memory: memoryview, rows: list[list[int]]) -> None:
     """rows: side, offset, start in memory, bytes captured, length, packet number, time; in file order."""
+    sides, segment = talk.sides, talk.segment
     for which, offset, start, captured, length, number, time_ns in rows:
-        if talk.sides[which].open:
-            talk.segment(which, offset, memory[start : start + captured], length, number, time_ns)
+        side = sides[which]
+        if side.open and offset + length > side.position:
+            segment(which, offset, memory[start : start + captured], length, number, time_ns)
 
 
 def _hand_over_rest(talk: Conversation, memory: memoryview, rows: I64) -> None:

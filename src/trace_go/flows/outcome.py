@@ -6,7 +6,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from trace_go.flows.conversation import Conversation, Side
+from trace_go.flows.conversation import Conversation
+from trace_go.flows.reassembly import Side
 from trace_go.flows.table import UDP_KEY
 from trace_go.model.evidence import Visibility, file_of
 from trace_go.model.flow import Endpoint, Flow, Outcome, Reset, Tunnel

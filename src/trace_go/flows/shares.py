@@ -100,9 +100,9 @@ def join(first: Traffic, packed: Iterable[bytes]) -> Traffic:
         chains += piece.chains
         left_out = first.left_out + piece.left_out
         for flow, (hello, chain) in zip(piece.flows, piece.places, strict=True):
-            if hello >= 0:
+            if flow.tls and hello >= 0:
                 force_setattr(flow.tls, "hello", hellos[hello])
-            if chain >= 0:
+            if flow.tls and chain >= 0:
                 force_setattr(flow.tls, "chain", chains[chain])
         flows += piece.flows
     flows.sort(key=attrgetter("first_packet"))

@@ -121,7 +121,9 @@ class TlsTracker:
         if self.keys is not None:
             reader.whole = self.opens(from_client)
         while not self.finished and (event := reader.next_event()) is not None:
-            if isinstance(event, HandshakeMessage):
+            if type(event) is EncryptedRecord:
+                self._encrypted(event, from_client, number, time_ns)
+            elif isinstance(event, HandshakeMessage):
                 handler = _MESSAGES.get((from_client, event.type))
                 if handler:
                     handler(self, event.body, number, time_ns)
@@ -356,5 +358,4 @@ _MESSAGES: dict[tuple[bool, int], Any] = {
 _RECORDS: dict[type, Any] = {
     AlertRecord: TlsTracker._alert,
     ChangeCipherSpec: TlsTracker._change_cipher,
-    EncryptedRecord: TlsTracker._encrypted,
 }

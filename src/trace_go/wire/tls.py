@@ -8,8 +8,7 @@ about the extensions, becomes an entry of `oddities`, and an extension that does
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
@@ -19,6 +18,9 @@ from trace_go.wire import fingerprint
 from trace_go.wire.cursor import Cursor
 
 T = TypeVar("T")
+_Hello = TypeVar("_Hello", ClientHello, ServerHello)
+_Mask: TypeAlias = list[tuple[int, int]]
+"""begin and end of each part"""
 
 MAX_EXTENSIONS = 256
 """of one hello; IANA has assigned about 65 types, and RFC 8701 reserves 16 more for GREASE"""
@@ -56,8 +58,7 @@ def client_hello(body: bytes) -> ClientHello:
     """Equal hellos give the same object: each is parsed and fingerprinted once. What differs in every connection
     (random, session id, key share values, tickets, pre-shared keys, encrypted hellos) is told only by its presence.
     """
-    lasting = _lasting(body, from_client=True)
-    return _cached_client_hello(lasting) if len(lasting) <= MAX_CACHED else _read_client_hello(lasting)
+    return _client_hellos.hello(body)
 
 
 def client_random(body: bytes) -> bytes:
@@ -72,9 +73,7 @@ def server_hello(body: bytes) -> ServerHello:
     random = body[2:34]
     if random == HELLO_RETRY_RANDOM or body[:1] == _DRAFT:
         return _read_server_hello(body)
-    lasting = _lasting(body, from_client=False)
-    hello = _cached_server_hello(lasting) if len(lasting) <= MAX_CACHED else _read_server_hello(lasting)
-    return replace(hello, random=random)
+    return replace(_server_hellos.hello(body), random=random)
 
 
 def certificate_chain(body: bytes) -> tuple[bytes, ...]:
@@ -110,13 +109,44 @@ def _pull_certificate_entry(entry: Cursor) -> bytes:
     return der
 
 
-def _lasting(body: bytes, *, from_client: bool) -> bytes:
-    """`body` with zeros in place of what differs in every connection; as it is where its lengths do not add up."""
+class _Cache(Generic[_Hello]):
+    """Remembers hellos by what lasts of them: all but what differs in every connection, which is put to zero."""
+
+    def __init__(self, read: Callable[[bytes], _Hello], *, from_client: bool) -> None:
+        self._read: Callable[[bytes], _Hello] = read
+        self._from_client = from_client
+        self._hellos: dict[bytes, _Hello] = {}
+        self._masks: dict[int, _Mask] = {}
+        """length of a hello → what differs in the last one of it"""
+
+    def hello(self, body: bytes) -> _Hello:
+        mask = self._masks.get(len(body))
+        # Where all else is as in a hello that is known, the places of what differs are the same, too.
+        found = self._hellos.get(_blanked(body, mask)) if mask else None
+        if found is not None:
+            return found
+        mask = _changing(body, from_client=self._from_client)
+        lasting = _blanked(body, mask)
+        found = self._hellos.get(lasting) or self._read(lasting)
+        if len(body) <= MAX_CACHED:
+            if len(self._hellos) >= CACHED_HELLOS:
+                self._hellos.clear()
+            self._hellos[lasting], self._masks[len(body)] = found, mask
+        return found
+
+
+def _blanked(body: bytes, mask: _Mask) -> bytes:
     blank = bytearray(body)
+    for start, end in mask:
+        blank[start:end] = bytes(end - start)
+    return bytes(blank)
+
+
+def _changing(body: bytes, *, from_client: bool) -> _Mask:
+    """Begin and end of what differs in every connection; nothing where lengths do not add up."""
     try:
-        blank[2:34] = bytes(32)
         pos = 35 + body[34]
-        blank[35:pos] = bytes(body[34])
+        found = [(2, 34), (35, pos)]
         if from_client:
             pos += 2 + int.from_bytes(body[pos : pos + 2], "big")  # cipher suites
             pos += 1 + body[pos]  # compression methods
@@ -130,15 +160,15 @@ def _lasting(body: bytes, *, from_client: bool) -> bytes:
                 share = start + 2 if from_client else start
                 while share < pos:
                     _, size = _HEADER.unpack_from(body, share)
-                    blank[share + 4 : share + 4 + size] = bytes(size)
+                    found.append((share + 4, share + 4 + size))
                     share += 4 + size
                 if share != pos:
-                    return body
+                    return []
             elif kind in _OPAQUE:
-                blank[start:pos] = bytes(size)
+                found.append((start, pos))
     except (IndexError, struct.error):
-        return body
-    return bytes(blank) if len(blank) == len(body) else body
+        return []
+    return found if all(end <= len(body) for _, end in found) else []
 
 
 def _read_client_hello(body: bytes) -> ClientHello:
@@ -186,7 +216,7 @@ def _read_client_hello(body: bytes) -> ClientHello:
     )
 
 
-_cached_client_hello = lru_cache(CACHED_HELLOS)(_read_client_hello)
+_client_hellos = _Cache(_read_client_hello, from_client=True)
 
 
 def _read_server_hello(body: bytes) -> ServerHello:
@@ -221,7 +251,7 @@ def _read_server_hello(body: bytes) -> ServerHello:
     )
 
 
-_cached_server_hello = lru_cache(CACHED_HELLOS)(_read_server_hello)
+_server_hellos = _Cache(_read_server_hello, from_client=False)
 
 
 def _header_oddities(version: int, session_id: bytes) -> list[str]:

@@ -23,6 +23,7 @@ _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA, _HEARTBEAT = 20, 21,
 _CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE = 1, 2, 11
 _HEADER = struct.Struct("!BHH")
 _MAJOR_VERSION = 3
+_ENCRYPTED = bytes((_APPLICATION_DATA, _MAJOR_VERSION))
 _SHORTEST_HELLO = 4 + 38
 """a ServerHello without session id and extensions, with its header"""
 
@@ -107,7 +108,9 @@ class TlsReader:
             self.skipped(dropped)
             data = data[dropped:]
         self.short = 0
-        self._data, self._base, self._pos = self._data[self._pos :] + data, self._base + self._pos, 0
+        self._base += self._pos
+        self._data = data if self._pos == len(self._data) else self._data[self._pos :] + data
+        self._pos = 0
 
     def skipped(self, n: int) -> None:
         """The next `n` bytes of the stream will not be fed. More than `skip` leave a gap: WireError."""
@@ -117,6 +120,15 @@ class TlsReader:
         self._base += n
 
     def next_event(self) -> Event | None:
+        data, pos = self._data, self._pos
+        if self.encrypted and not self.whole and data[pos : pos + 2] == _ENCRYPTED and len(data) - pos >= _HEADER.size:
+            # Most records of a connection: what `_maybe_event` comes to in the end, without the way there.
+            length = data[pos + 3] << 8 | data[pos + 4]
+            if length <= MAX_RECORD and not self._message and not self._error:
+                start, end = self._base + pos, pos + _HEADER.size + length
+                self._pos = min(end, len(data))
+                self.skip = end - self._pos
+                return EncryptedRecord(content_type=_APPLICATION_DATA, length=length, start=start, end=self._base + end)
         if self._error:
             raise self._error
         try:
@@ -132,11 +144,13 @@ class TlsReader:
                 message = self._maybe_message()
                 if message or self._left:
                     return message
-            if len(self._data) - self._pos < _HEADER.size:
+            pos = self._pos
+            if len(self._data) - pos < _HEADER.size:
                 return None
-            kind, version, length = _HEADER.unpack_from(self._data, self._pos)
-            start = self._base + self._pos
-            if kind not in _READERS or version >> 8 != _MAJOR_VERSION:
+            kind, version, length = _HEADER.unpack_from(self._data, pos)
+            read = _READERS.get(kind)
+            start = self._base + pos
+            if read is None or version >> 8 != _MAJOR_VERSION:
                 raise WireError(start, "not a TLS record")
             if length > MAX_RECORD:
                 raise WireError(start, f"record of {length} bytes")
@@ -144,7 +158,7 @@ class TlsReader:
                 raise WireError(start, "empty record")
             if self._message and kind not in (_HANDSHAKE, _ALERT):
                 raise WireError(start, "handshake message cut short")
-            event = _READERS[kind](self, kind, length, start)
+            event = read(self, kind, length, start)
             if event or not self._left:
                 return event
 
