@@ -3,6 +3,7 @@
 import ipaddress
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from trace_go.model.ledger import Request, Role
@@ -131,6 +132,7 @@ def unset(case: Case, name: str) -> str | None:
     return shell("unset {}" if case.account.process_env.get(name) else "go env -u {}", name)
 
 
+@lru_cache(1024)
 def is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

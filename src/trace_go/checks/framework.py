@@ -44,9 +44,11 @@ def failed(case: Case, *kinds: str) -> dict[str, list[Request]]:
 
 def missed_proxy(case: Case, request: Request) -> str | None:
     """The variable because of which a request to a public host went without a forward proxy, and got nowhere."""
+    if not case.account.process_env:
+        return None
     far = request.failure is None or request.failure.stage not in (Stage.DNS, Stage.CONNECT)
     public = request.asked is not None and request.asked.public
-    if far or not public or not case.account.process_env:
+    if far or not public:
         return None
     return why_no_proxy(request.url or "", case.account.process_env)
 

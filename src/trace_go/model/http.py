@@ -16,7 +16,10 @@ class HttpRequestHead(Struct, frozen=True, kw_only=True, gc=False):
     head_bytes: int
 
     def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
 class HttpResponseHead(Struct, frozen=True, kw_only=True, gc=False):
@@ -27,7 +30,10 @@ class HttpResponseHead(Struct, frozen=True, kw_only=True, gc=False):
     head_bytes: int
 
     def header(self, name: str) -> str | None:
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
 class Exchange(Struct, frozen=True, kw_only=True, gc=False):

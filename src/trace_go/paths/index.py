@@ -182,11 +182,14 @@ def of_go(flow: Flow) -> bool:
 def made_by(flow: Flow) -> str | None:
     """`go` or `git`, by fingerprint, User-Agent or process table; None for another program's, or when it is unknown."""
     program = flow.process.split(" ", 1)[0] if flow.process else ""
-    signs = [flow.tls.client] if flow.tls else []
-    signs += [exchange.user_agent or "" for exchange in flow.exchanges[:1]]
-    if flow.tunnel and flow.tunnel.user_agent:
-        signs.append(flow.tunnel.user_agent)
-    if program in _GIT_PROGRAMS or any(sign.startswith(("git ", "git/")) for sign in signs):
-        return "git"
-    told = any(sign.startswith(("go ", "Go-http-client/", "GoCommand/")) for sign in signs)
-    return "go" if told or program == "go" else None
+    found = "git" if program in _GIT_PROGRAMS else "go" if program == "go" else None
+    for sign in (
+        flow.tls and flow.tls.client,
+        flow.exchanges and flow.exchanges[0].user_agent,
+        flow.tunnel and flow.tunnel.user_agent,
+    ):
+        if sign and sign.startswith(("git ", "git/")):
+            return "git"
+        if sign and sign.startswith(("go ", "Go-http-client/", "GoCommand/")):
+            found = found or "go"
+    return found

@@ -84,6 +84,11 @@ def mask_env(name: str, value: str) -> str:
 
 def mask_text(text: str) -> str:
     """Free text such as a log line: URLs, `NAME=value` with a telling name, credential headers, well-known tokens."""
+    return _remembered_text(text) if len(text) <= MAX_REMEMBERED else _settled(_masked_text_once, text)
+
+
+@lru_cache(maxsize=1024)
+def _remembered_text(text: str) -> str:
     return _settled(_masked_text_once, text)
 
 
