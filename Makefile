@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 LAB := PYTHONPATH=tests $(BIN)/python -m lab
 
-.PHONY: help setup demo test lint format fuzz bench lab lab-setup score minors captures agreement readme lock clean distclean
+.PHONY: help setup demo test lint format fuzz bench lab lab-setup score minors captures agreement readme lock clean distclean bench-limits
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -44,9 +44,13 @@ fuzz: $(READY) ## coverage-guided fuzzing, SECONDS=60 for each target; or one of
 		$(BIN)/python tests/fuzz/run.py $$target -max_total_time=$(or $(SECONDS),60) -verbosity=0 || exit 1; \
 	done
 
-bench: lab-setup ## trace-go beside tshark, nfstream and libpcap, and what tracing costs (about 2 GB in .bench)
+bench: lab-setup ## trace-go beside tshark, nfstream and libpcap, and what tracing costs (about 2 GB in .bench); docs/speed.md
 	@scripts/setup.sh bench
-	@$(BIN)/python benchmarks/bench.py
+	@$(BIN)/python benchmarks/bench.py --write docs/speed.md
+
+bench-limits: $(READY) ## time and memory of the largest inputs (about 12 GB in .bench, then deleted); docs/limits.md
+	@scripts/setup.sh bench
+	@$(BIN)/python benchmarks/limits.py --write docs/limits.md
 
 lab: lab-setup ## every scenario without trace-go, against its truth; or one of them: make lab S=mirror-dead
 	@scripts/setup.sh toolchains

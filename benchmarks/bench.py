@@ -127,7 +127,9 @@ def measure(name: str, inputs: Path, runs: int, trace_go: str | None) -> dict[st
         print(f"  {tool:9} {medians[tool]:8.2f} s {spread:18} {peaks[tool]:6.0f} MB {ratio}  {notes[tool]}", flush=True)
     valid = {tool for tool in tools if notes[tool] in ("", RIGHT)}  # a wrong answer has no time
     result = {f"{tool}_s": round(medians[tool], 3) if tool in valid else None for tool in COLUMNS}
-    return result | {"rss_mb": round(peaks["trace_go"], 1) if "trace_go" in valid else None}
+    told = {"mb": expected["bytes"] / 1e6, "packets": expected["packets"]}
+    told["flows"] = expected["tcp_flows"] + expected["udp_flows"]
+    return result | {"rss_mb": round(peaks["trace_go"], 1) if "trace_go" in valid else None} | told
 
 
 def check(tool: str, command: list[str], output: Path, expectation: Path) -> str:
@@ -188,6 +190,32 @@ def measure_decrypted(runs: int, trace_go: str | None, inputs: Path) -> dict[str
     return account
 
 
+def page(results: dict[str, dict[str, Any]], runs: int, about: str) -> str:
+    """docs/speed.md"""
+    lines = [
+        "# Speed",
+        "",
+        "`trace-go read` with its default report beside tshark, which extracts the same facts, nfstream, and a plain",
+        f"read by libpcap: whole processes, files in the page cache, medians of {runs} runs in turn. `3x` is three times",
+        "as long as trace-go. Every answer is checked. `make bench` makes this page.",
+        "",
+        "| input | size | flows | trace-go | MB/s | packets/s | peak memory | tshark | nfstream | libpcap |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, item in results.items():
+        ours = item["trace_go_s"]
+        if ours is None:
+            lines.append(f"| {name} | | | wrong or not measured | | | | | | |")
+            continue
+        others = [item[f"{tool}_s"] for tool in COLUMNS[1:]]
+        ratios = " | ".join(f"{other:.2f} s, {other / ours:.2g}x" if other else "-" for other in others)
+        lines.append(
+            f"| {name} | {item['mb']:,.0f} MB | {item['flows']:,} | {ours:.2f} s | {item['mb'] / ours:,.0f} "
+            f"| {item['packets'] / ours:,.0f} | {item['rss_mb']:.0f} MB | {ratios} |"
+        )
+    return "\n".join([*lines, "", "```", about, "```", ""])
+
+
 def machine(trace_go: str | None) -> str:
     """Cores and versions, one a line."""
     lines = [f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}"]
@@ -211,14 +239,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="timed runs of each tool (default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=15, help="of runs for the overhead (default: %(default)s)")
     parser.add_argument("--inputs", type=Path, default=Path(".bench"), help="directory of the captures")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the table of the inputs")
     options = parser.parse_args()
     beside = Path(sys.executable).with_name("trace-go")
     trace_go = str(beside) if beside.exists() else shutil.which("trace-go")
-    print(machine(trace_go))
+    about = machine(trace_go)
+    print(about)
     chosen = options.only.split(",")
     results = {name: measure(name, options.inputs, options.runs, trace_go) for name in INPUTS if name in chosen}
     overhead = measure_overhead(options.pairs, trace_go) if "overhead" in chosen and not options.no_overhead else None
     decrypted = measure_decrypted(options.runs, trace_go, options.inputs) if "decrypted" in chosen else None
+    if options.write:
+        options.write.write_text(page(results, options.runs, about))
     print()
     print(json.dumps({**results, "overhead_pct": overhead, "decrypted": decrypted}))
 

@@ -88,9 +88,7 @@ def observe(source: Source, progress: Progress | None = None) -> Observed:
     if keys.late and all(merge.again for merge in reading.merges):  # some packets were read before their keys
         reading = _read(source, keys, progress)
     near, far = reading.merges
-    return Observed(
-        files=near.files + far.files, traffic=reading.traffic, beyond=reading.beyond, keys=keys.describe()
-    )
+    return Observed(files=near.files + far.files, traffic=reading.traffic, beyond=reading.beyond, keys=keys.describe())
 
 
 class _Reading(NamedTuple):
