@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from trace_go.capture import bundle as room
 from trace_go.capture.bundle import Bundle, capture_path, is_bundle, kept_environment, maybe_open_bundle, write_bundle
-from trace_go.capture.live import CaptureStats
 from trace_go.capture.probe import ProbeResult
+from trace_go.capture.source import CaptureStats
 from trace_go.model.errors import CaptureError
 from trace_go.model.go import GoAccount, SettingsFile
 

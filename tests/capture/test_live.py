@@ -1,5 +1,6 @@
 """Live captures of real loopback traffic: nothing lost, nothing twice, readable when killed."""
 
+import ctypes.util
 import os
 import shutil
 import signal
@@ -16,16 +17,16 @@ import pytest
 
 from trace_go.capture import live
 from trace_go.capture.files import open_capture
+from trace_go.capture.library_source import LibrarySource
 from trace_go.capture.live import (
     Capture,
-    ToolSource,
     best_capture,
     capture_method,
     live_batches,
     open_source,
-    tool_command,
 )
 from trace_go.capture.ring import Ring, compile_filter
+from trace_go.capture.tool_source import ToolSource, tool_command
 from trace_go.model.errors import CaptureError, ConfigError, PrivilegeError
 from trace_go.model.packets import Batch, LinkType
 
@@ -42,6 +43,7 @@ privileged = pytest.mark.skipif(not may_capture(), reason="needs CAP_NET_RAW on 
 needs_dumpcap = pytest.mark.skipif(
     not (may_capture() and shutil.which("dumpcap")), reason="needs a dumpcap that may capture"
 )
+needs_library = pytest.mark.skipif(not ctypes.util.find_library("pcap"), reason="needs libpcap")
 
 
 def transfer(payload: bytes) -> int:
@@ -151,6 +153,47 @@ def test_a_connection_is_there_by_tcpdump(tmp_path: Path, monkeypatch: pytest.Mo
     stats = capture.stop()
     check_whole(conversation(path, port), port, b"some words")
     assert (stats.drops, stats.method, stats.problem) == (0, "tcpdump", None)
+
+
+@privileged
+@needs_library
+@pytest.mark.parametrize("interface", ["any", "lo"])
+def test_a_connection_is_there_by_the_pcap_library(tmp_path: Path, interface: str) -> None:
+    path = tmp_path / "x.pcapng"
+    capture = Capture(lambda: LibrarySource(interface, "tcp", path.open("wb")))
+    capture.start()
+    port = transfer(PAYLOAD[:30_000])
+    stats = capture.stop()
+    check_whole(conversation(path, port), port, PAYLOAD[:30_000])
+    assert (stats.drops, stats.method, stats.problem) == (0, "pcap library", None)
+    assert stats.packets >= len(conversation(path, port))
+
+
+@privileged
+@needs_library
+def test_what_the_pcap_library_refuses() -> None:
+    with pytest.raises(ConfigError, match=r"^capture filter 'no such thing': "):
+        LibrarySource("lo", "no such thing", None)
+    with pytest.raises(CaptureError, match="there is no interface 'nosuch0' here; there are: any, "):
+        LibrarySource("nosuch0", None, None)
+
+
+@needs_library
+def test_an_interface_that_goes_ends_the_capture_by_the_pcap_library() -> None:
+    in_network("""
+import subprocess, threading
+from trace_go.capture.library_source import LibrarySource
+from trace_go.capture.live import live_batches
+for command in ["ip link add x0 type veth peer name x1", "ip link set x0 up", "ip link set x1 up"]:
+    subprocess.run(command.split(), check=True)
+source = LibrarySource("x0", None, None)
+for batch in live_batches(source, threading.Event()):
+    subprocess.run(["ip", "link", "del", "x0"], check=False, stderr=subprocess.DEVNULL)
+assert source.ended
+stats = source.finish()
+source.close()
+assert stats.problem and stats.problem.startswith("x0: "), stats
+""")
 
 
 @privileged

@@ -23,9 +23,9 @@ from msgspec import Struct, field, structs
 from msgspec.structs import asdict
 
 from trace_go import __version__
-from trace_go.capture.live import CaptureStats
 from trace_go.capture.processes import Addresses
 from trace_go.capture.run import MAX_LINE_BYTES, MAX_LOG_BYTES
+from trace_go.capture.source import CaptureStats
 from trace_go.capture.user import private_file, private_folder
 from trace_go.model.errors import CaptureError
 from trace_go.model.go import GoAccount, SettingsFile

@@ -14,8 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from trace_go.capture.live import CaptureStats, live_batches, open_source
+from trace_go.capture.live import live_batches, open_source
 from trace_go.capture.masking import mask_credentials
+from trace_go.capture.source import CaptureStats
 from trace_go.cli import common
 from trace_go.flows.credentials import Credentials
 from trace_go.flows.engine import MAX_FLOWS, Engine
