@@ -1,4 +1,4 @@
-"""Writes the generated documentation: parts of README.md, captures/README.md, docs/scoreboard.md; --check only looks.
+"""Writes the generated documentation: parts of README.md, lists of checks, captures and scores; --check only looks.
 
 A part stands between `<!-- NAME: … -->` and `<!-- /NAME -->` and comes from the function of its name below.
 """
@@ -68,11 +68,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with the difference")
     check = parser.parse_args().check
-    readme, index = ROOT / "README.md", captures.FOLDER / "README.md"
     status = 0
     pages = {
-        readme: generated(readme.read_text("utf-8")),
-        index: captures.index(),
+        **{ROOT / name: generated((ROOT / name).read_text("utf-8")) for name in ("README.md", "docs/checks.md")},
+        captures.FOLDER / "README.md": captures.index(),
         board.PAGE: board.page(board.committed()),
     }
     for path, wanted in pages.items():

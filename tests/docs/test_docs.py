@@ -12,7 +12,7 @@ import pytest
 from trace_go.cli.main import COMMANDS, _parser
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "CHANGELOG.md", "captures/README.md", "docs/scoreboard.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "captures/README.md", "docs/checks.md", "docs/scoreboard.md")
 README = (ROOT / "README.md").read_text("utf-8")
 CODE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -58,7 +58,8 @@ def test_shown_command_is_accepted(words: list[str]) -> None:
 
 def test_named_make_targets_exist() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    named = set(re.findall(r"(?:`|\$ )make ([a-z-]+)", README))
+    text = README + (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    named = {target for targets in re.findall(r"(?:`|\$ )make ([a-z -]+)", text) for target in targets.split()}
     assert {"demo", "test"} <= named <= set(targets)
 
 
