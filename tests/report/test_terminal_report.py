@@ -17,7 +17,8 @@ from trace_go.model import evidence
 from trace_go.model.finding import Excused, Remedy
 from trace_go.model.flow import Outcome
 from trace_go.model.report import Report
-from trace_go.report.terminal import MAX_FAILURES, MAX_FINDINGS, MAX_GROUPS, MAX_LINES, MAX_ROWS, TerminalReporter
+from trace_go.report.ledger_section import MAX_FAILURES, MAX_GROUPS, MAX_ROWS
+from trace_go.report.terminal import MAX_FINDINGS, MAX_LINES, TerminalReporter
 
 GOLDEN = Path(__file__).parent / "golden"
 UPDATE = "UPDATE_GOLDEN" in os.environ
