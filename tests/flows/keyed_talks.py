@@ -12,7 +12,7 @@ from hpack import Encoder
 from trace_go.wire.http2 import PREFACE
 from trace_go.wire.keylog import KeyLog
 from wire.test_http2 import frame, settings
-from wire.tls_samples import NAME, TLS12, TLS13, _certificate
+from wire.tls_samples import NAME, TLS12, TLS13, contexts
 
 Said = tuple[tuple[int, bytes], ...]
 """(side, bytes): 0 is the client"""
@@ -24,17 +24,8 @@ def wrapped(
     said: Said, version: ssl.TLSVersion = TLS13, *, retry: bool = False, close: bool = True
 ) -> tuple[Said, bytes]:
     """What is on the wire when client and server say this to each other over TLS, and the key log."""
-    pem, der = _certificate()
-    client_side, server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    for context in (client_side, server_side):
-        context.minimum_version = context.maximum_version = version
-        context.set_alpn_protocols(["h2", "http/1.1"])
-    if retry:
-        server_side.set_ecdh_curve("secp384r1")
-    client_side.load_verify_locations(cadata=der)
+    client_side, server_side = contexts(version, retry=retry)
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "pem").write_bytes(pem)
-        server_side.load_cert_chain(Path(folder) / "pem")
         client_side.keylog_filename = f"{folder}/keys"
         into, out = (ssl.MemoryBIO(), ssl.MemoryBIO()), (ssl.MemoryBIO(), ssl.MemoryBIO())
         ends = (

@@ -1,9 +1,7 @@
 """Genuine TLS handshakes by OpenSSL as turns, and records by hand."""
 
 import ssl
-import tempfile
 from functools import cache
-from pathlib import Path
 
 from wire.tls_samples import (
     NAME,
@@ -12,6 +10,7 @@ from wire.tls_samples import (
     _certificate,
     alpn,
     client_hello,
+    contexts,
     extension,
     message,
     record,
@@ -34,24 +33,9 @@ def handshake(
 ) -> Turns:
     """Turns until both sides are done and each sent `hello`, or until the client refuses.
 
-    retry: a HelloRetryRequest; trusted: the client knows the certificate; wants_client: the server asks for one.
+    retry, trusted and wants_client as of `contexts`.
     """
-    pem, der = _certificate()
-    client_side, server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    for context in (client_side, server_side):
-        context.minimum_version = context.maximum_version = version
-        context.set_alpn_protocols(["h2", "http/1.1"])
-    if retry:
-        server_side.set_ecdh_curve("secp384r1")
-    if trusted:
-        client_side.load_verify_locations(cadata=der)
-    with tempfile.NamedTemporaryFile() as file:
-        Path(file.name).write_bytes(pem)
-        server_side.load_cert_chain(file.name)
-        if wants_client:
-            client_side.load_cert_chain(file.name)
-            server_side.verify_mode = ssl.CERT_REQUIRED
-            server_side.load_verify_locations(cadata=der)
+    client_side, server_side = contexts(version, retry=retry, trusted=trusted, wants_client=wants_client)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_side.wrap_bio(to_client, to_server, server_hostname=NAME)
     server = server_side.wrap_bio(to_server, to_client, server_side=True)

@@ -105,12 +105,13 @@ class Conversation:
     certificate: bytes
 
 
-@cache
-def conversation(version: ssl.TLSVersion, *, retry: bool = False, trusted: bool = True) -> Conversation:
-    """A handshake by OpenSSL and, where it succeeds, one message each way.
+def contexts(
+    version: ssl.TLSVersion, *, retry: bool = False, trusted: bool = True, wants_client: bool = False
+) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Of a client and a server.
 
     retry: the server wants a group that the client offers without a key share. trusted: the client verifies with the
-    right certificate; if not it refuses.
+    right certificate; if not it refuses. wants_client: the server asks for a certificate, and the client has one.
     """
     pem, der = _certificate()
     client_side, server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -124,6 +125,17 @@ def conversation(version: ssl.TLSVersion, *, retry: bool = False, trusted: bool 
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(pem)
         server_side.load_cert_chain(file.name)
+        if wants_client:
+            client_side.load_cert_chain(file.name)
+            server_side.verify_mode = ssl.CERT_REQUIRED
+            server_side.load_verify_locations(cadata=der)
+    return client_side, server_side
+
+
+@cache
+def conversation(version: ssl.TLSVersion, *, retry: bool = False, trusted: bool = True) -> Conversation:
+    """A handshake by OpenSSL and, where it succeeds, one message each way; retry and trusted as of `contexts`."""
+    client_side, server_side = contexts(version, retry=retry, trusted=trusted)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_side.wrap_bio(to_client, to_server, server_hostname=NAME)
     server = server_side.wrap_bio(to_server, to_client, server_side=True)
@@ -142,7 +154,7 @@ def conversation(version: ssl.TLSVersion, *, retry: bool = False, trusted: bool 
         out.write(flight)
         if refused:
             break
-    return Conversation(client=sent[to_server], server=sent[to_client], certificate=der)
+    return Conversation(client=sent[to_server], server=sent[to_client], certificate=_certificate()[1])
 
 
 def _certificate() -> tuple[bytes, bytes]:
