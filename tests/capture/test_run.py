@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trace_go.capture.run import MAX_LINE_BYTES, LineGate, go_env, run
+from trace_go.capture.go_env import go_env
+from trace_go.capture.run import MAX_LINE_BYTES, LineGate, run
 
 DRIVER = """
 import sys, os

@@ -8,8 +8,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from trace_go.capture import twin
+from trace_go.capture.go_env import GoEnv
 from trace_go.capture.keys import KeyRing
-from trace_go.capture.run import GoEnv
 from trace_go.capture.twin import TwinError
 from trace_go.capture.user import invoking_user, private_file
 from trace_go.capture.writer import copy_with_secrets

@@ -21,10 +21,11 @@ from trace_go.capture.bundle import (
     kept_environment,
     write_bundle,
 )
+from trace_go.capture.go_env import GoEnv, go_env
 from trace_go.capture.live import Capture, best_capture
 from trace_go.capture.masking import mask_credentials
 from trace_go.capture.processes import SocketSampler
-from trace_go.capture.run import GoEnv, go_env, run
+from trace_go.capture.run import run
 from trace_go.capture.settings import settings_files
 from trace_go.capture.user import invoking_user, user_environment
 from trace_go.cli import common
