@@ -7,7 +7,7 @@ Source: draft-ietf-opsawg-pcap. A file that breaks off or turns into nonsense is
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -148,12 +148,16 @@ class PcapDecoder(Decoder):
 class Reader:
     """One open capture. `bytes_read` of `bytes_total` (None for a pipe) is the progress in the file as it is stored."""
 
-    def __init__(self, raw: io.FileIO, name: str, chunk_bytes: int) -> None:
-        """Reads no further than the file header; raises CaptureError when that is not one of a capture."""
+    def __init__(self, raw: io.FileIO, name: str, chunk_bytes: int, source: Source | None = None) -> None:
+        """Reads no further than the file header; raises CaptureError when that is not one of a capture.
+
+        source: the bytes of `raw`, when they are not to be read as they are.
+        """
         status = os.fstat(raw.fileno())
-        self.bytes_total = status.st_size if stat.S_ISREG(status.st_mode) else None
         self._raw, self._name = raw, name
-        self._source: Source = Plain(raw)
+        self._source = source or Plain(raw)
+        whole = stat.S_ISREG(status.st_mode) and not self._source.grows
+        self.bytes_total = status.st_size if whole else None
         self._head = self._source.read(HEAD_BYTES)
         if unpacked := maybe_unpacked(self._source, self._head):
             self._source = unpacked
@@ -182,7 +186,7 @@ class Reader:
         buffer = np.zeros(self._chunk_bytes + SLACK, np.uint8)
         buffer[: len(self._head)] = np.frombuffer(self._head, np.uint8)
         start, filled, full = decoder.header_bytes, len(self._head), True
-        while full and not decoder.fault:
+        while not decoder.fault and (full or source.goes_on()):
             room = len(buffer) - SLACK
             while filled < room and (got := source.readinto(buffer.data[filled:room])):
                 filled += got
@@ -195,7 +199,11 @@ class Reader:
             if 2 * filled > room:  # only when chunk_bytes is small: no record is longer than MAX_BLOCK
                 buffer = np.zeros(2 * room + SLACK, np.uint8)
             buffer[:filled] = rest
-        what = decoder.fault or source.trouble or ("the last record is cut off" if filled else None)
+        what = decoder.fault or source.trouble
+        if not what and self.bytes_total and source.taken < self.bytes_total:
+            what = "the file became shorter while it was read"
+        if not what and filled and not source.grows:
+            what = "the last record is cut off"
         if what:
             unpacked = " of the unpacked data" if source.packing else ""
             self._problem = f"stopped at byte {self.base}{unpacked}, after packet {decoder.packets}: {what}"
@@ -276,10 +284,13 @@ def _is_capture(head: bytes) -> bool:
     return head[:4] in PCAP_MAGICS or (head[:4] == SECTION_START and head[8:12] in BYTE_ORDERS)
 
 
-def open_capture(path: str, chunk_bytes: int = CHUNK_BYTES) -> Reader:
+def open_capture(
+    path: str, chunk_bytes: int = CHUNK_BYTES, source: Callable[[io.FileIO], Source] | None = None
+) -> Reader:
     """Open a capture file, or standard input as `-`; use it as a context manager.
 
-    chunk_bytes: read and decoded at once. Raises CaptureError when nothing can be read.
+    chunk_bytes: read and decoded at once; source: makes the bytes that are read of the open file, when not all that it
+    holds. Raises CaptureError when nothing can be read.
     """
     name = "standard input" if path == "-" else path
     try:
@@ -291,7 +302,7 @@ def open_capture(path: str, chunk_bytes: int = CHUNK_BYTES) -> Reader:
     try:
         if raw.isatty():
             raise CaptureError(f"{name}: is a terminal; pipe a capture into it")
-        return Reader(raw, name, chunk_bytes)
+        return Reader(raw, name, chunk_bytes, source(raw) if source else None)
     except CaptureError:
         raw.close()
         raise

@@ -23,6 +23,12 @@ class Source:
     taken = 0
     """bytes of the file read so far"""
     trouble: str | None = None
+    grows = False
+    """somebody may still be writing: what is not whole at its end is not cut off"""
+
+    def goes_on(self) -> bool:
+        """Whether there may be more behind an end that was reached; may wait for it."""
+        return False
 
     def readinto(self, view: memoryview) -> int:
         """The number of bytes put at the front of `view`, which is not empty; 0 when there are no more."""

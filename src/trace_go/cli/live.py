@@ -6,7 +6,8 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -43,32 +44,41 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError("--duration takes seconds above 0")
     common.expect_output(arguments)
     options = common.options(arguments, os.environ, probe=False)
-    stop = threading.Event()
     counter = _Counter()
     engine = Engine(name_client, max_flows=arguments.max_flows or MAX_FLOWS)
     kept = Path(arguments.write) if arguments.write else None
     source = open_source(arguments.interface, arguments.filter, out=kept, retire_ms=RETIRE_MS)
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with ExitStack() as stack:
-            view = stack.enter_context(_View(options.config)) if sys.stderr.isatty() else None
+            stop = stack.enter_context(until_stopped())
+            view = stack.enter_context(View(options.config)) if sys.stderr.isatty() else None
             for batch in live_batches(source, stop, duration_s=arguments.duration, packet_limit=arguments.count):
                 engine.add(batch)
                 if len(batch):
                     counter.add(int(batch.captured.sum()), len(batch), int(batch.time_ns[0]), int(batch.time_ns[-1]))
                 if view:
-                    view.show(engine, counter)
-        stats = source.finish()
-        if kept:
-            mask_credentials(kept, Credentials())
+                    view.show(engine, counter.packets)
+            stats = source.finish()
+            if kept:
+                mask_credentials(kept, Credentials())
     finally:
         source.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
     observed = Observed(files=(counter.file(arguments.interface, stats),), traffic=engine.finish())
     report = judge(Source(), observed, options, ())
     common.write(report, arguments, sys.stdout)
     return common.status(report, arguments.fail_on)
+
+
+@contextmanager
+def until_stopped() -> Iterator[threading.Event]:
+    """An event that ctrl-C and SIGTERM set, which then do nothing else."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Counter:
@@ -98,7 +108,7 @@ class _Counter:
         )
 
 
-class _View:
+class View:
     """The latest connections of go, drawn over and over on standard error."""
 
     def __init__(self, config: Config) -> None:
@@ -106,20 +116,20 @@ class _View:
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
         self._next = 0.0
 
-    def __enter__(self) -> "_View":
+    def __enter__(self) -> "View":
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, engine: Engine, counter: _Counter) -> None:
+    def show(self, engine: Engine, packets: int) -> None:
         begun = time.monotonic()
         if begun < self._next:
             return
         flows = engine.finish().flows
         rows = [flow for flow in flows if of_go_world(flow, self._hosts)][-VIEW_ROWS:]
-        table = Table(title=f"{counter.packets:,} packets, {len(flows):,} flows; ctrl-C for the report", box=None)
+        table = Table(title=f"{packets:,} packets, {len(flows):,} flows; ctrl-C for the report", box=None)
         for name in ("host", "server", "client", "outcome", "TLS"):
             table.add_column(name)
         for flow in rows:

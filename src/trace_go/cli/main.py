@@ -220,6 +220,7 @@ def _read(parser: argparse.ArgumentParser) -> None:
         help="open TLS with this key log (SSLKEYLOGFILE; repeatable)",
     )
     parser.add_argument("--beyond", metavar="FILE", help="capture of the same run made beyond a gateway: who ends TLS?")
+    parser.add_argument("--follow", action="store_true", help="a capture still being written: go on until ctrl-C")
     _max_flows(parser)
     _compare(parser)
     _analysis(parser)

@@ -25,6 +25,10 @@ def main(arguments: argparse.Namespace) -> int:
 
         return compare.main(arguments, list(_captures(arguments.files)))
     common.expect_output(arguments)
+    if arguments.follow:
+        from trace_go.cli import follow  # with what a live view needs
+
+        return follow.main(arguments)
     gc.disable()  # what an analysis makes has no cycles, and looking for some takes a third of its time
     with ExitStack() as stack:
         source, options = _bundle(arguments, stack) or (
