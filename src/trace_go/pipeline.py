@@ -30,6 +30,7 @@ from trace_go.paths.sightings import probed, seen
 from trace_go.paths.targets import probe_targets
 from trace_go.paths.vantage import crossings, with_crossings
 from trace_go.paths.visibility import seeing
+from trace_go.trust.behaviour import with_behaviour
 from trace_go.trust.judging import judge_all
 from trace_go.trust.store import TrustStore
 
@@ -144,7 +145,7 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
         judge_all(sightings, options.store, options.config.interception_cas, options.public_store) if sightings else ()
     )
     found = crossings(traffic, observed.beyond, hosts) if source.beyond else ()
-    judgements = with_crossings(judgements, found, traffic)
+    judgements = with_behaviour(with_crossings(judgements, found, traffic), traffic.flows)
     requests = build(traffic, account, plan, hosts, judgements)
     case = Case(
         files=observed.files,

@@ -51,3 +51,16 @@ def test_packets_alone_do_not_show_it(fires: Run, regression: Run) -> None:
 def test_account_alone(fires: Run, regression: Run) -> None:
     assert checks_of(fires.account) == checks_of(regression.account) == {"interceptor-in-path"}
     assert fires.in_account.requests == fires.only.requests
+
+
+def test_what_agrees_with_the_certificate_is_evidence_too(fires: Run) -> None:
+    """The amount of certificates that TLS 1.3 hides; the packet is the ServerHello before them."""
+    [(piece, frame)] = [
+        (piece, frame)
+        for piece, frame in zip(
+            [item for item in fires.only.evidence if item.packet], fires.frames(fires.only), strict=True
+        )
+        if "is known to send at least" in piece.text
+    ]
+    assert piece.text.startswith("it sent 1,")
+    assert frame.payload.startswith(b"\x16\x03\x03")

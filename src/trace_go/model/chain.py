@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from trace_go.model.evidence import Confidence, Visibility
+from trace_go.model.evidence import Confidence, Evidence, Visibility
 from trace_go.model.tls import Certificate
 
 
@@ -75,6 +75,8 @@ class Judgement(Struct, frozen=True, kw_only=True, gc=False):
     """product or CA name when the chain is an interceptor's; see trust.interceptors"""
     interceptor_why: tuple[str, ...] = ()
     """one phrase for each sign"""
+    interceptor_marks: tuple[Evidence, ...] = ()
+    """what else speaks for it on the wire, though nothing by itself; see trust.behaviour"""
     interceptor_confidence: Confidence | None = None
     public_trusted: bool | None = None
     """against Mozilla's roots, or those configured as public ones; None where it was trusted and is no public host"""

@@ -16,8 +16,11 @@ How we know
     certain, one makes it likely; a shared key alone has medium confidence. TLS 1.3 encrypts the chain: it then comes
     from a probe of the same host through the same proxy. Where an interceptor that go does not trust was seen on one
     connection, others for the same name or by the same forward proxy whose certificate go refused are put down to it,
-    and marked as inferred. A second capture from beyond the gateway (`read --beyond`) proves it without certificates:
-    a relay passes the ClientHello on with its random, who breaks TLS open sends another.
+    and marked as inferred. What says nothing by itself is listed with the rest where it agrees: another TLS version,
+    protocol, ServerHello or amount of certificates than the host is known for, a SYN-ACK from nearby, a proxy's header;
+    it can raise a medium confidence, and makes no finding. A second capture from beyond the gateway (`read --beyond`)
+    proves it without certificates: a relay passes the ClientHello on with its random, who breaks TLS open sends
+    another.
 
 False positives
     A private mirror with a private authority is no interceptor: none of the signs applies to it, unless that authority
@@ -109,7 +112,8 @@ def _signs(case: Case, judgements: list[Judgement]) -> list[Evidence]:
     shown = next((judgement for judgement in judgements if judgement.chain), None)
     legs = _legs(case, {judgement.name for judgement in judgements})
     first = [of_chain(shown or judgements[0])] if shown or not pieces else []
-    return [*first, *pieces[:MAX_SIGNS], *legs]
+    marks = {piece.text: piece for judgement in judgements for piece in judgement.interceptor_marks}
+    return [*first, *pieces[:MAX_SIGNS], *list(marks.values())[:MAX_SIGNS], *legs]
 
 
 def _legs(case: Case, names: set[str]) -> list[Evidence]:
