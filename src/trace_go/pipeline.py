@@ -141,9 +141,8 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
     plan = settings(account.go_env) if account.go_env else None
     hosts = load_hosts(options.config, plan)
     sightings = [*seen(traffic, hosts), *probed(probes, hosts)]
-    judgements = (
-        judge_all(sightings, options.store, options.config.interception_cas, options.public_store) if sightings else ()
-    )
+    cas = (*options.config.interception_cas, *(options.config.policy.interception_cas or ()))
+    judgements = judge_all(sightings, options.store, cas, options.public_store) if sightings else ()
     found = crossings(traffic, observed.beyond, hosts) if source.beyond else ()
     judgements = with_behaviour(with_crossings(judgements, found, traffic), traffic.flows)
     requests = build(traffic, account, plan, hosts, judgements)

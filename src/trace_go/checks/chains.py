@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 
 from msgspec import Struct
 
@@ -14,6 +15,7 @@ from trace_go.model.ledger import Artifact, Request, Role
 from trace_go.model.report import Case
 from trace_go.model.tls import Certificate
 from trace_go.paths.failures import CERTIFICATE_KINDS, KIND_OF_FAULT
+from trace_go.trust.interceptors import listed
 
 MAX_NAME_CHARS = 60
 """of a certificate's name in a title"""
@@ -110,6 +112,14 @@ def lacks_root(found: Refused) -> bool:
     if judgement is None or judgement.fault is None:
         return found.fault is ChainFault.NO_ROOTS
     return judgement.fault is ChainFault.NO_ROOTS or bool(judgement.public_trusted)
+
+
+def approved(case: Case, judgement: Judgement) -> bool:
+    """Whether the policy allows this interceptor: by its name, its issuer's, or the SHA-256 of its authority."""
+    allowed = case.policy.interception_cas or ()
+    name = (judgement.interceptor or "").casefold()
+    named = any(fnmatchcase(name, ca.strip().casefold()) for ca in allowed)
+    return named or listed(judgement.chain, allowed) is not None
 
 
 def authority(chain: Sequence[Certificate]) -> str:

@@ -84,12 +84,15 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
         way += _resolver(index, proxy_host if through else leg.host, leg)
     if through and (not redirected or stage in (Stage.PROXY, Stage.CONNECT)):
         address = flow.server.ip if flow else proxy_host if proxy_host and is_address(proxy_host) else None
+        own = index.known(proxy_host) or index.known(address)
         way.append(
             Hop(
                 role=Role.FORWARD_PROXY,
                 host=proxy_host or address,
                 ip=address,
                 flow=flow.id if flow else None,
+                label=own.label if own and own.role == Role.FORWARD_PROXY else "",
+                own=own is not None and own.role == Role.FORWARD_PROXY,
                 visibility=Visibility.SEEN if flow else Visibility.INFERRED,
                 broken=stage in (Stage.PROXY, Stage.CONNECT),
             )

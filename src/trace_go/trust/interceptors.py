@@ -97,9 +97,9 @@ def interceptor(
             culprit, told = product, certificate.issuer_cn or certificate.issuer_o
             signs.append(Sign(kind=Kind.NAME, text=f"its issuer, {told}, is that of the product {product}"))
             break
-    if listed := _listed(chain, cas):
-        culprit = culprit or listed
-        signs.append(Sign(kind=Kind.NAME, text=f"{listed} is listed in interception-cas"))
+    if own := listed(chain, cas):
+        culprit = culprit or own
+        signs.append(Sign(kind=Kind.NAME, text=f"{own} is listed in interception-cas"))
     if leaf.signed_by_own_key and not leaf.is_ca:
         text = "it verifies under its own key although its issuer is another name"
         signs.append(Sign(kind=Kind.KEY, text=text))
@@ -155,8 +155,8 @@ def _product(certificate: Certificate) -> str | None:
     return None
 
 
-def _listed(chain: Sequence[Certificate], cas: Sequence[str]) -> str | None:
-    """The issuer that the user listed."""
+def listed(chain: Sequence[Certificate], cas: Sequence[str]) -> str | None:
+    """The issuer that one of `cas` names, as `interceptor` takes them."""
     for ca in cas:
         wanted = ca.strip().casefold()
         digest = wanted.replace(":", "")

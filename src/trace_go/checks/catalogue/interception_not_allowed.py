@@ -24,6 +24,7 @@ References
 from collections import defaultdict
 from collections.abc import Iterator
 
+from trace_go.checks.chains import approved
 from trace_go.checks.command import handshake
 from trace_go.checks.framework import Meta, finding, some
 from trace_go.checks.proof import of_chain
@@ -39,10 +40,9 @@ def find(case: Case) -> Iterator[Finding]:
     allowed = case.policy.interception_cas
     if allowed is None:
         return
-    names = {name.casefold() for name in allowed}
     groups: dict[str, list[Judgement]] = defaultdict(list)
     for item in case.judgements:
-        if item.interceptor and not names & {item.interceptor.casefold(), *_issuer(item)}:
+        if item.interceptor and not approved(case, item):
             groups[item.interceptor].append(item)
     for interceptor, judgements in groups.items():
         hosts = {item.name for item in judgements}
@@ -65,8 +65,3 @@ def find(case: Case) -> Iterator[Finding]:
 
 def _is(hop: Hop, interceptor: str) -> bool:
     return hop.role is Role.INTERCEPTOR and hop.label == interceptor
-
-
-def _issuer(judgement: Judgement) -> set[str]:
-    leaf = judgement.chain[0] if judgement.chain else None
-    return {name.casefold() for name in (leaf.issuer_cn, leaf.issuer) if name} if leaf else set()

@@ -24,7 +24,8 @@ How we know
 
 False positives
     A private mirror with a private authority is no interceptor: none of the signs applies to it, unless that authority
-    gives unrelated hosts one key.
+    gives unrelated hosts one key. A site's own interceptor belongs into interception-cas of [policy] in trace-go.toml:
+    where go trusts it, this is then a note.
 
 What to do
     Ask the network's operator whether the inspection is meant. If it is, add its authority to the system's trust store,
@@ -40,6 +41,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from trace_go.checks.chains import approved
 from trace_go.checks.command import handshake, target
 from trace_go.checks.framework import Meta, count, finding, some
 from trace_go.checks.proof import of_chain
@@ -56,8 +58,13 @@ META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.SECURITY, ca
 MAX_SIGNS = 8
 """shown of one interceptor; there are as many kinds of sign"""
 _ASK = "Ask the network's operator whether this inspection is meant"
-_TRUSTED = f"{_ASK}, and keep the checksum database (GOSUMDB) on."
-_UNTRUSTED = f"{_ASK}; only if it is, add its authority to the trust store that go uses."
+_ADVICE = {
+    (False, True): f"{_ASK}, and keep the checksum database (GOSUMDB) on.",
+    (False, False): f"{_ASK}; only if it is, add its authority to the trust store that go uses.",
+    (True, True): "Nothing needs to be done; keep the checksum database (GOSUMDB) on.",
+    (True, False): "Compare its authority with the site's own; if it is that, add it to the trust store that go uses.",
+}
+"""by whether the policy allows it and the trust store accepts it"""
 
 
 def find(case: Case) -> Iterator[Finding]:
@@ -69,6 +76,7 @@ def find(case: Case) -> Iterator[Finding]:
         requests = [item for item in case.requests if _reached(item, name)]
         inferred = [item for item in requests if _hop(item, name).visibility is Visibility.INFERRED]
         trusted = all(judgement.trusted for judgement in judgements)
+        allowed = all(approved(case, judgement) for judgement in judgements)
         confidence = max((judgement.interceptor_confidence or Confidence.HIGH for judgement in judgements), key=_surety)
         many = count(len(requests), "request")
         judge = "The trust store" if any(judgement.chain for judgement in judgements) else "The client"
@@ -83,21 +91,23 @@ def find(case: Case) -> Iterator[Finding]:
         if unsure:
             what = f"Either a private authority gives unrelated hosts one key, or {what[0].lower()}{what[1:]}"
         hosts = some([*dict.fromkeys(judgement.name for judgement in judgements)])
+        by_policy = f" [policy] of trace-go.toml allows {name} to do so." if allowed else ""
         yield finding(
             case,
             "interceptor-in-path",
             META,
-            title=f"{name} {'seems to intercept' if unsure else 'intercepts'} TLS to {hosts}",
+            title=f"{name} {'seems to intercept' if unsure else 'intercepts'} TLS to {hosts}"
+            + (", as the site's policy allows" if allowed else ""),
             detail=f"{what} in place of {hosts}{_issued(judgements)}. "
-            f"{f'That it does so for {some(further)} too is inferred. ' if further else ''}{effect}",
+            f"{f'That it does so for {some(further)} too is inferred. ' if further else ''}{effect}{by_policy}",
             remedy=Remedy(
-                text=_TRUSTED if trusted else _UNTRUSTED,
-                command=handshake(case, requests[0]) if requests else None,
+                text=_ADVICE[allowed, trusted],
+                command=handshake(case, requests[0]) if requests and not (allowed and trusted) else None,
             ),
             subject=name,
             requests=requests,
             signs=_signs(case, judgements),
-            severity=Severity.WARNING if trusted else Severity.ERROR,
+            severity=Severity.ERROR if not trusted else Severity.NOTE if allowed else Severity.WARNING,
             confidence=confidence,
         )
 
