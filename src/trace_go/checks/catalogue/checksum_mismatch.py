@@ -46,12 +46,14 @@ def find(case: Case) -> Iterator[Finding]:
     for name, error in errors.items():
         against = "the checksum database" if error.kind == "sumdb-mismatch" else "go.sum"
         requests = [item for item in case.requests if name and f"{item.module}@{item.version}" == name]
-        parties = {_deliverer(item) for item in requests if item.status == 200 and item.artifact in _CONTENT}
+        contents = [item for item in requests if item.status == 200 and item.artifact in _CONTENT]
+        parties, machines = {_deliverer(item) for item in contents}, {_interceptor(item) for item in contents}
+        by_machine = f", delivered by {some(machines)}," if len(machines) == 1 and "" not in machines else ""
         yield finding(
             case,
             "checksum-mismatch",
             META,
-            title=f"{name or 'A module'} does not match {against}",
+            title=f"{name or 'A module'}{by_machine} does not match {against}",
             detail=f"go refused what {f'{some(parties)} delivered' if parties else 'it got'}; {said(error.text)}",
             remedy=Remedy(
                 text="Fetch the module from its origin and compare the hashes; do not switch the check off.",
@@ -67,5 +69,9 @@ def find(case: Case) -> Iterator[Finding]:
 
 def _deliverer(request: Request) -> str:
     """Who answered: an interceptor in front of the host, or the host."""
-    machine = next((hop.label for hop in request.hops if hop.role is Role.INTERCEPTOR), "")
+    machine = _interceptor(request)
     return f"{machine}, in the place of {target(request)}," if machine else target(request)
+
+
+def _interceptor(request: Request) -> str:
+    return next((hop.label for hop in request.hops if hop.role is Role.INTERCEPTOR), "")
