@@ -196,7 +196,7 @@ def page(results: dict[str, dict[str, Any]], runs: int, about: str) -> str:
         "# Speed",
         "",
         "`trace-go read` with its default report beside tshark, which extracts the same facts, nfstream, and a plain",
-        f"read by libpcap: whole processes, files in the page cache, medians of {runs} runs in turn. `3x` is thrice",
+        f"read by libpcap: whole processes, files in the page cache, medians of {runs} runs in turn. `3x`: three times",
         "as long as trace-go. Every answer is checked. `make bench` makes this page.",
         "",
         "| input | size | flows | trace-go | MB/s | packets/s | peak memory | tshark | nfstream | libpcap |",
