@@ -489,6 +489,7 @@ _PEELERS: dict[int, Callable[[Heads], list[Peeled]]] = {
 }
 LAYERS = np.sort(np.array(list(_PEELERS), np.int64))
 """what can be taken off"""
-PEELED_PROTOCOLS = np.isin(np.arange(256) | PROTOCOL, LAYERS)
-TUNNEL_PORTS = np.isin(np.arange(1 << 16) | PORT, LAYERS)
+PEELED_PROTOCOLS, TUNNEL_PORTS = np.zeros(1 << 8, bool), np.zeros(1 << 16, bool)
 """whether an IP protocol, or a UDP port, is a layer of these"""
+PEELED_PROTOCOLS[LAYERS[LAYERS & PROTOCOL > 0] ^ PROTOCOL] = True
+TUNNEL_PORTS[LAYERS[LAYERS & PORT > 0] ^ PORT] = True

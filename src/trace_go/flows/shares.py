@@ -31,7 +31,9 @@ class Share(Struct, frozen=True):
 
     def has(self, seg: Segments) -> npt.NDArray[np.bool_]:
         """(n,) which segments are of this share's flows."""
-        ends = (seg.src ^ seg.dst) << 16 ^ seg.sport ^ seg.dport
+        pair = seg.src ^ seg.dst
+        # The numbers of IPv6 addresses change, and not in every process at once.
+        ends = np.where(seg.src >> 32, 0, pair) << 16 ^ seg.sport ^ seg.dport
         number = (ends.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) % np.uint64(self.count)
         number[(seg.sport == DNS_PORT) | (seg.dport == DNS_PORT)] = 0
         found: npt.NDArray[np.bool_] = number == self.index
