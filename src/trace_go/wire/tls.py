@@ -43,6 +43,9 @@ _SERVER_NAME, _GROUPS, _POINT_FORMATS, _SIGNATURE_ALGORITHMS, _ALPN = 0, 10, 11,
 _SESSION_TICKET, _PRE_SHARED_KEY, _VERSIONS, _KEY_SHARE, _ENCRYPTED_HELLO = 35, 41, 43, 51, 0xFE0D
 _OPAQUE = (_SESSION_TICKET, _PRE_SHARED_KEY, _ENCRYPTED_HELLO)
 """extensions that differ in every connection and tell an observer nothing but that they are there"""
+_SESSION_ID = 35
+"""where it begins in a hello"""
+_KEY_SHARE_START = bytes((0, _KEY_SHARE, 0))
 _HOST_NAME = 0
 _HEADER = struct.Struct("!HH")
 """of an extension and of a key share: a number, and the length of what follows"""
@@ -116,11 +119,12 @@ class _Cache(Generic[_Hello]):
         self._read: Callable[[bytes], _Hello] = read
         self._from_client = from_client
         self._hellos: dict[bytes, _Hello] = {}
-        self._masks: dict[int, _Mask] = {}
-        """length of a hello → what differs in the last one of it"""
+        self._masks: dict[tuple[int, int], _Mask] = {}
+        """Length of a hello and where its key shares seem to be → what differs in the last one of these."""
 
     def hello(self, body: bytes) -> _Hello:
-        mask = self._masks.get(len(body))
+        layout = len(body), body.find(_KEY_SHARE_START, _SESSION_ID)
+        mask = self._masks.get(layout)
         # Where all else is as in a hello that is known, the places of what differs are the same, too.
         found = self._hellos.get(_blanked(body, mask)) if mask else None
         if found is not None:
@@ -129,9 +133,10 @@ class _Cache(Generic[_Hello]):
         lasting = _blanked(body, mask)
         found = self._hellos.get(lasting) or self._read(lasting)
         if len(body) <= MAX_CACHED:
-            if len(self._hellos) >= CACHED_HELLOS:
-                self._hellos.clear()
-            self._hellos[lasting], self._masks[len(body)] = found, mask
+            for cache in (self._hellos, self._masks):
+                if len(cache) >= CACHED_HELLOS:
+                    cache.clear()
+            self._hellos[lasting], self._masks[layout] = found, mask
         return found
 
 

@@ -97,7 +97,7 @@ class TlsReader:
         self._pos = 0
         self._base = 0  # stream offset of _data[0]
         self._left = 0  # bytes to come of the open handshake record
-        self._message = bytearray()  # an unfinished handshake message
+        self._message: bytes | bytearray = b""  # an unfinished handshake message
         self._start = 0  # its offset
         self._error: WireError | None = None
 
@@ -242,14 +242,17 @@ class TlsReader:
         self._collect(size)
         if len(self._message) < size:
             return None
-        message, self._message = self._message, bytearray()
+        message, self._message = self._message, b""
         return HandshakeMessage(type=message[0], body=bytes(message[4:]), start=self._start, end=self._base + self._pos)
 
     def _collect(self, size: int) -> None:
         """Takes bytes of the open record until the message has `size`."""
         take = min(size - len(self._message), self._left)
         taken = self._data[self._pos : self._pos + take] if take > 0 else b""
-        self._message += taken
+        if self._message:
+            self._message += taken
+        else:
+            self._message = bytearray(taken)
         self._pos += len(taken)
         self._left -= len(taken)
 
@@ -272,7 +275,7 @@ def looks_like_tls(data: bytes) -> bool | None:
     """
     if not data:
         return None
-    if data[0] not in _READERS or data[1:2] not in (b"", bytes((_MAJOR_VERSION,))):
+    if data[0] not in _READERS or (len(data) > 1 and data[1] != _MAJOR_VERSION):
         return False
     if len(data) < _HEADER.size:
         return None
