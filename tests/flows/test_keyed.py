@@ -90,6 +90,29 @@ def test_without_keys_nothing_of_it() -> None:
     assert (flow.tls.opening, flow.tls.chain, flow.outcome) == (Opening.NO_KEYS, (), Outcome.OK)
 
 
+@pytest.mark.parametrize("size", [1400, 100, 60_000])
+def test_without_keys_sizes_are_kept(size: int) -> None:
+    said = ((0, get("/a")), (1, answer(200, bytes(30_000))), (0, get("/bc")), (1, answer(404, b"no")))
+    wire, _ = wrapped(said)
+    tls = flow_of(spoken(wire, size)).tls
+    assert tls is not None
+    assert tls.client_records == (len(get("/a")) + 17, len(get("/bc")) + 17, 19)
+    content = len(answer(200, bytes(30_000)) + answer(404, b"no"))
+    assert content + 3 * 22 <= tls.answered_bytes <= content + 3 * 22 + 24 + 600  # its farewell, session tickets
+    assert Opening.OPENED is not tls.opening
+
+
+def test_without_keys_sizes_of_what_is_not_all_there_are_not_kept() -> None:
+    wire, keys = wrapped(((0, get("/a")), (1, answer(200, bytes(30_000)))))
+    tls = flow_of(spoken(wire), keys).tls
+    assert tls is not None
+    assert tls.client_records == ()
+    wire, _ = wrapped(((0, get("/a")), (1, answer(200))), TLS12)
+    tls = flow_of(spoken(wire)).tls
+    assert tls is not None
+    assert tls.client_records == ()
+
+
 def test_tls13_shows_its_chain_and_protocol() -> None:
     said, keys = interleaved().wrapped()
     tls = flow_of(spoken(said), keys).tls

@@ -15,7 +15,7 @@ from lab import runs, scenario
 from lab.network import LabError
 from lab.runs import Traced
 from lab.scenario import Truth
-from lab.score import KINDS, Score, score
+from lab.score import KINDS, Score, out_of_bounds, score
 from trace_go.checks.discovery import discover
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -58,6 +58,9 @@ def judge(truth: Truth, traced: Traced) -> Result:
     notes += [] if truth.said(traced.stderr) else [f"standard error lacks {' or '.join(truth.says)!r}"]
     notes += [f"standard error has {words!r}" for words in DEBUG_LINES if words in traced.stderr]
     scores = {kind: score(kind, report, truth, traced.served) for kind, report in traced.reports.items()}
+    if strays := out_of_bounds(traced.reports["packets"], traced.reports["keys"]):
+        before = scores["packets"]
+        scores["packets"] = replace(before, wrong=before.wrong + len(strays), notes=(*before.notes, *strays))
     return Result(command=not notes, scores=scores, notes=tuple(notes))
 
 

@@ -114,6 +114,23 @@ def _with_account(report: Json, truth: Truth, served: Iterable[Json]) -> Iterato
             yield "absent", f"{item.url}: nothing in the ledger"
 
 
+def out_of_bounds(closed: Json, opened: Json) -> list[str]:
+    """What was inferred of connections in one report and is not so by another of the same packets, which opens them."""
+    found = []
+    for row in closed["requests"]:
+        for item in row["inferred"]:
+            if item["least"] is None:
+                continue
+            sent = opened["flows"][row["hops"][-1]["flow"]]["http"]
+            least = most = len(sent)
+            if item["kind"] == "answer-bytes":  # an answer that was cut off has the length that it announced
+                least = sum(one["body_bytes"] or 0 for one in sent if one["duration_s"] is not None)
+                most = sum(one["body_bytes"] or 0 for one in sent)
+            if item["least"] > most or (item["most"] or most) < least:
+                found.append(f"{item['text']}: not {least} to {most}")
+    return found
+
+
 def _absent(rows: Sequence[Json], served: Iterable[Json]) -> Iterator[Graded]:
     """What servers answered to go, and the ledger does not have."""
     listed = {_same(url) for row in rows for url in (row["url"] or "", *row["redirects"])}  # a redirect has one row

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lab.scenario import Expected, Outcome, Truth
-from lab.score import Score, score
+from lab.score import Score, out_of_bounds, score
 
 MIRROR = Expected(url="https://m.example/*", handled_by="mirror", hops=["resolver", "mirror"])
 BROKEN_OPEN = Expected(
@@ -130,6 +130,29 @@ def test_keys_show_the_truth_or_what_packets_show() -> None:
         assert score("keys", told, truth, [served("/a")]) == Score(expected=findings[0], right=1, unseen=1)
     told = report(*rows, status="ok", findings=("d", "a"))
     assert score("keys", told, truth, [served("/b")]).flaws == {"cause", "status", "missed b", "false d", "absent"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounds", "right"),
+    [
+        ("requests", (2, 2), True),
+        ("requests", (1, None), True),
+        ("requests", (0, 1), False),
+        ("requests", (3, None), False),
+        ("answer-bytes", (10, 10), True),
+        ("answer-bytes", (0, 40), True),
+        ("answer-bytes", (40, 50), True),
+        ("answer-bytes", (0, 9), False),
+        ("answer-bytes", (41, 50), False),
+        ("closed-unused", (None, None), True),
+    ],
+)
+def test_what_is_inferred_holds(kind: str, bounds: tuple[int | None, int | None], right: bool) -> None:
+    """The second of two answers, of 30 bytes, was cut off."""
+    item = {"kind": kind, "least": bounds[0], "most": bounds[1], "text": "it"}
+    sent = [{"body_bytes": 10, "duration_s": 0.1}, {"body_bytes": 30, "duration_s": None}]
+    closed, opened = {"requests": [{"hops": [{"flow": 0}], "inferred": [item]}]}, {"flows": [{"http": sent}]}
+    assert (out_of_bounds(closed, opened) == []) is right
 
 
 def test_state_does_not_depend_on_numbers() -> None:

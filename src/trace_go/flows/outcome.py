@@ -147,7 +147,12 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
             tracker = inside.tls if inside.tls and inside.tls.hello else tracker
         if tracker:
             hello = tracker.hello
-            tls = tracker.session(context.client_name(hello) if hello else "", lost_up=lost[0], lost_down=lost[1])
+            tls = tracker.session(
+                context.client_name(hello) if hello else "",
+                lost_up=lost[0],
+                lost_down=lost[1],
+                answered_bytes=max(0, reach[1 - client] - base[1 - client] - far.position),
+            )
     server = 1 - client
     udp = low >= UDP_KEY
     ends = (context.endpoint(low), context.endpoint(high))

@@ -21,6 +21,11 @@ ALERT_RECORD = 19
 """length of an encrypted alert in TLS 1.3: 2 bytes, content type, 16 bytes of tag"""
 EMPTY_CERTIFICATE_RECORD = 25
 """length of a Certificate message without certificates, encrypted alone: 8 bytes, content type, 16 bytes of tag"""
+FINISHED_RECORDS = (53, 69)
+"""length of a Finished, encrypted alone, by the hash of the cipher suite: SHA-256, SHA-384"""
+MAX_SIZES = 512
+"""records of the client behind its Finished whose lengths are kept, where they stay closed: go sends one for a request
+and one for some 10 kB that it takes"""
 TLS13 = 0x0304
 APPLICATION_DATA = 23
 EARLY_DATA = 42
@@ -70,10 +75,39 @@ class TlsTracker:
     """Mutable while the handshake runs; `session()` freezes it."""
 
     __slots__ = (
-        "alerts", "app_bytes", "certificate_request", "chain", "chain_packet", "client_ccs", "client_done",
-        "end_packet", "established_ns", "finished", "fins", "flight_bytes", "heard", "held", "held_bytes", "hello",
-        "hello_ns", "hello_packet", "inside", "keys", "missed", "opener", "problem", "random", "refused_inferred",
-        "retried", "server", "server_ccs", "server_ns", "server_packet", "state",
+        "alerts",
+        "app_bytes",
+        "certificate_request",
+        "chain",
+        "chain_packet",
+        "client_ccs",
+        "client_done",
+        "end_packet",
+        "established_ns",
+        "finished",
+        "fins",
+        "flight_bytes",
+        "heard",
+        "held",
+        "held_bytes",
+        "hello",
+        "hello_ns",
+        "hello_packet",
+        "inside",
+        "keys",
+        "missed",
+        "opener",
+        "problem",
+        "random",
+        "refused_inferred",
+        "retried",
+        "server",
+        "server_ccs",
+        "server_ns",
+        "server_packet",
+        "sized",
+        "sizes",
+        "state",
     )  # fmt: skip
 
     def __init__(self, keys: Keys | None = None) -> None:
@@ -101,6 +135,10 @@ class TlsTracker:
         self.state = TlsState.PARTIAL
         self.end_packet = 0
         self.app_bytes = self.flight_bytes = 0
+        self.sizes: list[int] = []
+        """lengths of the client's records behind its Finished"""
+        self.sized = False
+        """they are worth keeping"""
         self.refused_inferred = False
         self.certificate_request = Visibility.NOT_OBSERVABLE
         self.heard = False
@@ -230,7 +268,10 @@ class TlsTracker:
             if from_client and is_data:
                 if event.length != ALERT_RECORD or not self._is_13():
                     self.app_bytes += event.length
-                self._finish()
+                if self.sized:
+                    self.sizes.append(event.length)
+                if len(self.sizes) >= MAX_SIZES or not self.sized:
+                    self._finish()
             elif not from_client and self.certificate_request is Visibility.INFERRED:
                 if event.length == ALERT_RECORD:  # in answer to the client's Certificate and Finished
                     self.state, self.end_packet, self.refused_inferred = TlsState.REFUSED_BY_SERVER, number, True
@@ -283,6 +324,7 @@ class TlsTracker:
             elif is_data:
                 if length == EMPTY_CERTIFICATE_RECORD:
                     self.certificate_request = Visibility.INFERRED
+                self.sized = self.opener is None and length in FINISHED_RECORDS
                 self._establish(number, time_ns)
         elif is_data:
             if self.server is None and self.hello and EARLY_DATA in self.hello.extension_types:
@@ -302,8 +344,11 @@ class TlsTracker:
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
-    def session(self, client: str, *, lost_up: bool, lost_down: bool) -> TlsSession:
-        """client: the name of the ClientHello's fingerprint, or empty; lost: bytes of that side are missing."""
+    def session(self, client: str, *, lost_up: bool, lost_down: bool, answered_bytes: int) -> TlsSession:
+        """client: the name of the ClientHello's fingerprint, or empty; lost: bytes of that side are missing.
+
+        answered_bytes: of the server's stream behind what was read of it.
+        """
         lost = {TlsState.CLIENT_HELLO: lost_down, TlsState.SERVER_HELLO: lost_up or lost_down}.get(self.state, False)
         return TlsSession(
             hello=self.hello,
@@ -325,6 +370,8 @@ class TlsTracker:
             certificate_request=self.certificate_request,
             client_app_bytes=self.app_bytes,
             server_flight_bytes=self.flight_bytes,
+            client_records=() if lost_up or lost_down else tuple(self.sizes),
+            answered_bytes=answered_bytes if self.sized else 0,
             client=client,
             opening=self._opening(),
             problem=self.problem,

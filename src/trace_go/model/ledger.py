@@ -95,6 +95,18 @@ class RequestTimings(Struct, frozen=True, kw_only=True, gc=False):
     """from sending the request to the response headers; of a row without URL, None"""
 
 
+class Inference(Struct, frozen=True, kw_only=True, gc=False):
+    """What the sizes of encrypted records tell of a connection whose inside the input does not show."""
+
+    kind: str
+    """`requests`, `answer-bytes`, `certificate-refused`, `client-certificate-refused`, `closed-unused`"""
+    text: str
+    least: int | None = None
+    most: int | None = None
+    """None beside a `least`: no bound"""
+    confidence: Confidence
+
+
 class Request(Struct, frozen=True, kw_only=True, gc=False):
     id: int
     url: str | None
@@ -127,6 +139,7 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     start_ns: int = 0
     h1: str | None = None
     """go's hash of the content, where the packets show all of it"""
+    inferred: tuple[Inference, ...] = ()
 
     @property
     def failed(self) -> bool:

@@ -149,6 +149,10 @@ class TlsSession(Struct, frozen=True, kw_only=True, gc=False):
     """bytes of application data records after the client's Finished, as far as the head was read"""
     server_flight_bytes: int
     """bytes of encrypted records of the server before the client's Finished (TLS 1.3)"""
+    client_records: tuple[int, ...] = ()
+    """of TLS 1.3 that stays closed: lengths of the client's encrypted records behind its Finished, the first ones"""
+    answered_bytes: int = 0
+    """of the same: bytes of the server's stream behind its part of the handshake, session tickets among them"""
     client: str
     """which client the fingerprint is: `go 1.26`, `git/libcurl …` or empty"""
     problem: str | None = None

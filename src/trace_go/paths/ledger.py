@@ -25,6 +25,7 @@ from trace_go.paths.failures import failure, of_flow, of_lookup, sharpened
 from trace_go.paths.git import place_of
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
 from trace_go.paths.index import Index, is_extra, of_go, passed_on
+from trace_go.paths.inferred import inferred
 from trace_go.paths.row import Row, Sent, evidence_of_exchange
 from trace_go.paths.rows import Sources
 from trace_go.paths.urls import endpoint, host_of, split, without_userinfo
@@ -146,12 +147,14 @@ class _Builder:
         port = flow.tunnel.authority.rsplit(":", 1)[-1] if flow.tunnel else str(flow.server.port)
         scheme = "http" if port == "80" else "https"
         default = {"http": "80", "https": "443"}[scheme]
+        told = inferred(flow)
         return Row(
             url=f"{scheme}://{f'[{host}]' if ':' in host else host}" + ("" if port == default else f":{port}"),
             artifact=Artifact.CONNECTION,
             failure=broken,
-            evidence=(_shown(flow, name),),
+            evidence=(_shown(flow, name), *(evidence.inference(item.text) for item in told)),
             visibility=Visibility.NOT_OBSERVABLE,
+            inferred=told,
             flow=flow,
             answered=broken is None and not is_extra(flow) and flow.bytes_down > 0,
             start_ns=flow.start_ns,
@@ -225,6 +228,7 @@ class _Builder:
                 evidence=self._proof(joined),
                 start_ns=start_ns,
                 h1=row.h1,
+                inferred=row.inferred,
             )
         )
 

@@ -12,7 +12,7 @@ from trace_go.model.evidence import Evidence, Visibility
 from trace_go.model.flow import Flow
 from trace_go.model.go import Http2Exchange
 from trace_go.model.http import Exchange
-from trace_go.model.ledger import Artifact, Failure
+from trace_go.model.ledger import Artifact, Failure, Inference
 from trace_go.paths.urls import host_of
 from trace_go.wire.goproxy import ModuleUrl
 from trace_go.wire.secrets import mask_url
@@ -61,6 +61,7 @@ class Row(Struct, frozen=True, kw_only=True):
     bytes_down: int | None = None
     h1: str | None = None
     start_ns: int = 0
+    inferred: tuple[Inference, ...] = ()
     line: int = 0
     """first line of the log that tells of it; 0 = none does"""
 

@@ -114,4 +114,6 @@ def _what(request: Request) -> str:
     path = path.removeprefix("sumdb/").removesuffix("/supported") if "sumdb/" in path else path and f"/{path}"
     times = "twice" if request.repeats == 1 else f"{request.repeats + 1} times"
     repeats = f" (sent {times})" if request.repeats else ""
-    return clean(f"{request.artifact.value} {module or path}{repeats}".rstrip(), 240)
+    sizes = "; ".join(item.text for item in request.inferred)
+    inferred = f"(inferred from sizes: {sizes})" if sizes else ""
+    return clean(f"{request.artifact.value} {module or path}{repeats}{inferred}".rstrip(), 240)

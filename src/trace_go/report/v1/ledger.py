@@ -35,6 +35,18 @@ class RequestTimings(msgspec.Struct, frozen=True, kw_only=True):
     response_s: float | None
 
 
+class Inference(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sizes of encrypted records tell of a connection whose inside the input does not show."""
+
+    kind: str
+    """`requests`, `answer-bytes`, `certificate-refused`, `client-certificate-refused`, `closed-unused`"""
+    text: str
+    least: int | None
+    most: int | None
+    """null beside a `least`: no bound"""
+    confidence: str
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     id: int
     url: str | None
@@ -58,6 +70,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     evidence: list[Evidence]
     h1: str | None
     """go's hash of the content, where the packets show all of it"""
+    inferred: list[Inference]
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +124,10 @@ def of_request(x: ledger.Request) -> Request:
         confidence=x.confidence,
         evidence=[of_evidence(item) for item in x.evidence],
         h1=x.h1,
+        inferred=[
+            Inference(kind=item.kind, text=item.text, least=item.least, most=item.most, confidence=item.confidence)
+            for item in x.inferred
+        ],
     )
 
 
