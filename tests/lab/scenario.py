@@ -5,7 +5,7 @@ Keys: title, require (go.mod lines), go_version (of go.mod), go_sum (lines), con
 hosts_file (more lines of it), trust, ipv4, ipv6, limit_s; tables [files] (more for the client's folder), [env] (its go
 environment), [settings] (what `go env -w` wrote), [unused_settings] (the same in its usual place, while GOENV names
 another), [generated] (count, blob_bytes: more modules to require), [gateway], [adversary], [hosts."NAME"], [capture],
-[truth], [truth.packets], [[truth.requests]]: the classes below.
+[truth], [truth.packets], [truth.keys], [[truth.requests]]: the classes below.
 """
 
 import tomllib
@@ -138,6 +138,7 @@ class Truth(Outcome):
     says: Sequence[str] = ("",)  # several for a race: a reset is an EOF to the one who reads after a writer met it
     requests: Sequence[Expected]
     packets: Outcome  # from packets alone; where the file is silent: as with go's account
+    keys: Outcome | None = None  # from packets and TLS keys, where that is neither of the two
 
     def said(self, stderr: str) -> bool:
         return any(words in stderr for words in self.says)
@@ -221,15 +222,16 @@ def load(name: str, change: str = "") -> Scenario:
 
 def _truth(table: dict[str, Any]) -> Truth:
     requests = [Expected(**row) for row in table.pop("requests")]
-    packets = table.pop("packets", {})
-    for outcome in (table, packets):
+    packets, keys = table.pop("packets", {}), table.pop("keys", {})
+    for outcome in (table, packets, keys):
         if "cause" in outcome:
             outcome.setdefault("findings", [outcome["cause"]] if outcome["cause"] else [])
     table.setdefault("findings", [])
     if isinstance(table.get("says"), str):
         table["says"] = [table["says"]]
     full = {key: table[key] for key in ("status", "cause", "findings") if key in table}
-    return Truth(requests=requests, packets=Outcome(**full | packets), **table)
+    with_keys = Outcome(**full | keys) if keys else None
+    return Truth(requests=requests, packets=Outcome(**full | packets), keys=with_keys, **table)
 
 
 def _known(host: Host | None, address: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def score(kind: str, report: Json, truth: Truth, served: Iterable[Json]) -> Scor
     cause = next((key.partition(":")[0] for key in verdict["causes"]), "")
     found, told = {item["id"] for item in report["findings"]}, set(outcome.findings)
     if kind == "keys":
-        outcome = _with_keys(truth, cause, verdict["status"], found)
+        outcome = truth.keys or _with_keys(truth, cause, verdict["status"], found)
         told = set(outcome.findings)
     wrong_cause = f"first cause {cause or 'none'}, not {outcome.cause or 'none'}" if cause != outcome.cause else ""
     wrong_status = f"verdict {verdict['status']}, not {outcome.status}" if verdict["status"] != outcome.status else ""
@@ -140,11 +140,12 @@ def _absent(rows: Sequence[Json], served: Iterable[Json]) -> Iterator[Graded]:
 
 
 def _with_keys(truth: Truth, cause: str, status: str, found: set[str]) -> Outcome:
-    """What packets and keys may say: they show all that packets alone do, of all that is true, or the truth itself."""
+    """What packets and keys may say: the truth, or as much of it as they show; all that packets alone show of it."""
     either = {*truth.findings, *truth.packets.findings}
+    shown = truth.cause in found or cause not in {*either, truth.packets.cause}
     return Outcome(
         status=status if status in (truth.status, truth.packets.status) else truth.status,
-        cause=cause if cause in (truth.cause, truth.packets.cause) else truth.cause,
+        cause=truth.cause if shown else cause,
         findings=sorted((found & either) | set(truth.findings) & set(truth.packets.findings)),
     )
 

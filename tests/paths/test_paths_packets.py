@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from paths.made import MS, OTHER, START, Log, Net, exchange, ledger
 from trace_go.model.evidence import EvidenceKind
-from trace_go.model.flow import Outcome
+from trace_go.model.flow import Outcome, Reset
 from trace_go.model.http import HTTP2, Exchange
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role
 
@@ -98,6 +98,27 @@ def test_an_answer_without_its_end(end: dict[str, Any], way: dict[str, Any], kin
     assert row.failure is None
     assert cut.status == 200
     assert (cut.failure and cut.failure.kind) == kind
+
+
+def test_what_came_behind_a_forged_reset_never_came_to_the_client() -> None:
+    for late, kind in ((-1, None), (1, "reset")):
+        net = Net()
+        flow = net.flow(tls=True, outcome=Outcome.RESET)
+        reset = Reset(packet=9, time_ns=START + 5 * MS, from_client=False, ttl=60)
+        asked = opened((ZIP, 200, {"end_ns": reset.time_ns + late}))
+        net.flows[0] = replace(flow, exchanges=tuple(asked), reset=reset)
+        (row,) = ledger(net)
+        assert (row.failure and row.failure.kind) == kind
+
+
+@pytest.mark.parametrize("asked_in_clear", [False, True])
+def test_a_redirect_to_plain_http_is_refused_unless_it_is_asked(asked_in_clear: bool) -> None:
+    net, target = Net(), "http://storage.example/a.zip"
+    net.flow(tls=True, exchanges=opened((ZIP, 302, {"location": target})))
+    if asked_in_clear:  # by another client than go's for modules
+        net.flow("storage.example", OTHER, 80, exchanges=[exchange(target, request_ns=START + 2 * MS)])
+    (row,) = ledger(net)
+    assert (row.failure and row.failure.kind) == (None if asked_in_clear else "insecure-redirect")
 
 
 def test_the_storage_breaks_off() -> None:

@@ -109,7 +109,8 @@ def _other_mirror_served(case: Case, moments_ns: list[int]) -> bool:
     return any(
         not item.failure and item.handled_by is not HandledBy.NONE and item.start_ns > min(moments_ns)
         for item in case.requests
-        if _to_mirror(item) and (flow := proof.flow_of(case, item)) and flow.last_down_ns > max(moments_ns)
+        if item.target is not None and item.target.role is Role.MIRROR
+        if (flow := proof.flow_of(case, item)) and flow.last_down_ns > max(moments_ns)
         if flow.outcome is not Outcome.IDLE
     )
 

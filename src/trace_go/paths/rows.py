@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from trace_go.gocmd.environment import GoSettings
 from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
-from trace_go.model.flow import Flow
+from trace_go.model.flow import Flow, Outcome
 from trace_go.model.go import Fetch, GoAccount, GoError, Http2Exchange
 from trace_go.model.http import HTTP2
 from trace_go.model.ledger import Artifact, Failure
@@ -268,7 +268,7 @@ class Sources:
             said = f"{end.status} {last.reason if end.status == last.status else ''}".rstrip()
             found = failure("status", said, end.status)
         else:
-            found = found or _cut_short(self.sent.get(mask_url(end.url), [sent])[-1][-1])
+            found = found or _refused(trail, end) or _cut_short(self.sent.get(mask_url(end.url), [sent])[-1][-1])
         answered = last.status is not None
         return Row(
             url=last.url,
@@ -310,11 +310,20 @@ def _misled(trail: Sequence[str], end: Answer, parts: ModuleUrl | None) -> Failu
     return None
 
 
+def _refused(trail: Sequence[str], end: Answer) -> Failure | None:
+    """The redirect to plain http that go does not follow."""
+    target = next((item for item in trail if item.startswith("http://")), None)
+    if target is None or not end.url.startswith("https://"):
+        return None
+    return failure("insecure-redirect", f"redirected from secure URL {end.url} to insecure URL {target}")
+
+
 def _cut_short(sent: Sent) -> Failure | None:
     """Why the end of an answer never came, where the packets would show it and the client did not give up."""
     exchange, flow = sent.exchange, sent.flow
     delimited = exchange.version == HTTP2 or exchange.body_bytes >= 0  # else the end of the connection is its end
-    if exchange.end_ns or not exchange.decrypted or not delimited:
+    lost = flow.outcome is Outcome.RESET and flow.reset is not None and exchange.end_ns > flow.reset.time_ns
+    if (exchange.end_ns and not lost) or not exchange.decrypted or not delimited:
         return None
     if exchange.aborted:
         return failure("stream-error", exchange.aborted) if exchange.aborted.endswith("server") else None
