@@ -126,7 +126,7 @@ def out_of_bounds(closed: Json, opened: Json) -> list[str]:
             if item["kind"] == "answer-bytes":  # an answer that was cut off has the length that it announced
                 least = sum(one["body_bytes"] or 0 for one in sent if one["duration_s"] is not None)
                 most = sum(one["body_bytes"] or 0 for one in sent)
-            if item["least"] > most or (item["most"] or most) < least:
+            if item["least"] > most or item["most"] < least:
                 found.append(f"{item['text']}: not {least} to {most}")
     return found
 

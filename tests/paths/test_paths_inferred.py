@@ -34,13 +34,20 @@ def told(*records: int, answered: int = 0, client: str = "go 1.27", outcome: Out
         ((81, 1207, 400, 61), (2, 3), "2 to 3 requests in HTTP/2"),  # one with long headers, in two records
         ((162, 183, 170, 19), (3, 3), "3 requests in HTTP/1.1"),
         ((1207, 60, 150), (2, 3), "2 to 3 requests in HTTP/1.1"),
-        ((87, *[61] * (MAX_SIZES - 1)), (511, None), "511 or more requests in HTTP/2"),
     ],
 )
 def test_requests(records: tuple[int, ...], bounds: tuple[int, int | None], text: str) -> None:
     (asked, _) = inferred(told(*records))
     assert (asked.kind, asked.least, asked.most, asked.text) == ("requests", *bounds, text)
     assert asked.confidence is Confidence.HIGH
+
+
+def test_requests_beyond_the_records_that_are_kept() -> None:
+    records = (87, *[61] * (MAX_SIZES - 1))
+    flow = told(*records)
+    for more, most in ((0, 511), (36, 511), (37, 512), (3_700, 611)):
+        (asked, _) = inferred(replace(flow, bytes_up=sum(records) + 5 * MAX_SIZES + more))
+        assert (asked.least, asked.most) == (511, most)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,6 @@ class Inference(Struct, frozen=True, kw_only=True, gc=False):
     text: str
     least: int | None = None
     most: int | None = None
-    """None beside a `least`: no bound"""
     confidence: Confidence
 
 

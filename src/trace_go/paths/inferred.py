@@ -44,7 +44,7 @@ def inferred(flow: Flow) -> tuple[Inference, ...]:
     tls = flow.tls
     if tls is None or tls.version != TLS13 or not tls.client.startswith("go "):
         return ()
-    return tuple(_of_end(flow, tls)) or tuple(_of_content(tls))
+    return tuple(_of_end(flow, tls)) or tuple(_of_content(flow, tls))
 
 
 def _of_end(flow: Flow, tls: TlsSession) -> Iterator[Inference]:
@@ -63,38 +63,25 @@ def _of_end(flow: Flow, tls: TlsSession) -> Iterator[Inference]:
         yield Inference(kind="closed-unused", text=text, confidence=Confidence.HIGH)
 
 
-def _of_content(tls: TlsSession) -> Iterator[Inference]:
+def _of_content(flow: Flow, tls: TlsSession) -> Iterator[Inference]:
     """How much was asked, and how long the answers are."""
     counted = _requests(tls.client_records)
     if counted is None:
         return
     protocol, least, most = counted
-    counts_all = len(tls.client_records) < MAX_SIZES
+    if len(tls.client_records) >= MAX_SIZES:
+        left = flow.bytes_up - sum(tls.client_records) - 5 * MAX_SIZES
+        most += max(0, left) // (5 + _HEADERS)
+    noun = "request" if most == 1 else "requests"
+    yield _bounded("requests", least, most, f"{noun} in {protocol}", Confidence.HIGH)
     came = max(0, tls.answered_bytes - 5 - _SEALED)
     content = (tls.answered_bytes - _TICKETS) * _ROOMY // (_ROOMY + _OVERHEAD) - most * _HEAD
-    yield Inference(
-        kind="requests",
-        text=f"{_range(least, most if counts_all else None)} {'request' if most == 1 else 'requests'} in {protocol}",
-        least=least,
-        most=most if counts_all else None,
-        confidence=Confidence.HIGH,
-    )
-    least = max(0, content) if counts_all else 0
-    yield Inference(
-        kind="answer-bytes",
-        text=f"{_range(least, came)} bytes in the answers",
-        least=least,
-        most=came,
-        confidence=Confidence.MEDIUM,
-    )
+    yield _bounded("answer-bytes", max(0, content), came, "bytes in the answers", Confidence.MEDIUM)
 
 
-def _range(least: int, most: int | None) -> str:
-    if most is None:
-        return f"{least:,} or more"
-    if least == most:
-        return f"{least:,}"
-    return f"{least:,} to {most:,}" if least else f"at most {most:,}"
+def _bounded(kind: str, least: int, most: int, noun: str, confidence: Confidence) -> Inference:
+    number = f"{least:,} to {most:,}" if 0 < least < most else f"at most {most:,}" if least < most else f"{least:,}"
+    return Inference(kind=kind, text=f"{number} {noun}", least=least, most=most, confidence=confidence)
 
 
 def _requests(sizes: tuple[int, ...]) -> tuple[str, int, int] | None:

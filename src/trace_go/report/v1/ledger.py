@@ -43,7 +43,6 @@ class Inference(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     least: int | None
     most: int | None
-    """null beside a `least`: no bound"""
     confidence: str
 
 
