@@ -2,12 +2,14 @@
 
 import shutil
 from pathlib import Path
+from ssl import TLSVersion
 
 import pytest
 
 from capture.test_files import pcap
 from cli.conftest import CAPTURES, Run
-from flows.frames import Talk
+from flows.frames import Frame, Talk
+from flows.keyed_talks import TLS12, TLS13, Http2
 from flows.tls_talks import hello
 
 needs_tshark = pytest.mark.skipif(not shutil.which("tshark"), reason="no tshark")
@@ -20,6 +22,32 @@ def test_alike(name: str, here: Run) -> None:
     assert (done.code, done.err) == (0, "")
     assert "alike: " in done.out
     assert "only" not in done.out
+
+
+@needs_tshark
+@pytest.mark.parametrize("version", [TLS12, TLS13])
+def test_requests_inside_tls_are_compared_with_several_key_logs(version: TLSVersion, tmp_path: Path, here: Run) -> None:
+    frames, options = list[Frame](), list[str | Path]()
+    talks = (
+        Http2().get(1, "/m/@v/v1.0.0.mod").answer(1, 200).body(1, b"module m\n").get(3, "/m/@v/list").answer(3, 404),
+        Http2().get(1, "/a?token=s3cret").answer(1, 302, end=True),
+    )
+    for number, inside in enumerate(talks):
+        said, keys = inside.wrapped(version)
+        talk = Talk(client=("192.0.2.9", 40_000 + number)).open()
+        for side, data in said:
+            talk.say(side, data, 1400)
+        frames += talk.close().frames
+        (tmp_path / f"{number}.log").write_bytes(keys.rstrip(b"\n"))  # its last line is not ended
+        options += ["--keylog", tmp_path / f"{number}.log"]
+    path = tmp_path / "it.pcap"
+    path.write_bytes(pcap([(frame.time_ns, frame.data, len(frame.data)) for frame in frames]))
+    done = here("read", *options, "--compare-tshark", path)
+    assert (done.code, done.err) == (0, ""), done.out
+    assert "3 HTTP requests" in done.out
+    partly = here("read", *options[:2], "--compare-tshark", path)
+    assert "2 HTTP requests" in partly.out
+    assert "s3cret" not in done.out + partly.out
 
 
 @needs_tshark

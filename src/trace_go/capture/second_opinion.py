@@ -7,14 +7,15 @@ import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 from trace_go.model.errors import CaptureError, PrivilegeError
 from trace_go.wire.secrets import mask_url
 
 KINDS = ("server names", "JA3", "certificates", "DNS names", "CONNECT", "HTTP requests")
-_FILTER = "tls.handshake.type == 1 || tls.handshake.certificate || dns.qry.name || http.request"
+_FILTER = "tls.handshake.type == 1 || tls.handshake.certificate || dns.qry.name || http.request || http2.headers.method"
 _OPTIONS = ["-n", "-o", "tcp.reassemble_out_of_order:TRUE"]
 _END = b"</packet>"
 CHUNK_BYTES = 1 << 20
@@ -23,8 +24,11 @@ Facts = dict[str, set[str]]
 """kind → what was found: host names in lower case, hex, `METHOD url`"""
 
 
-def tshark_facts(path: str) -> Facts:
-    """Raises PrivilegeError without tshark, CaptureError when it cannot read the file."""
+def tshark_facts(path: str, key_logs: Sequence[str] = ()) -> Facts:
+    """Raises PrivilegeError without tshark, CaptureError when it cannot read the file.
+
+    The keys that a capture carries need not be given.
+    """
     from pyshark.tshark.output_parser.tshark_xml import packet_from_xml_packet
 
     tshark = shutil.which("tshark")
@@ -32,7 +36,13 @@ def tshark_facts(path: str) -> Facts:
         raise PrivilegeError("--compare-tshark needs tshark: install it (on Debian the package tshark)")
     found: Facts = {kind: set() for kind in KINDS}
     command = [tshark, "-r", path, "-T", "pdml", "-Y", _FILTER, *_OPTIONS]
-    with tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryFile() as errors, tempfile.NamedTemporaryFile() as keys:
+        for name in key_logs:  # it takes one
+            with Path(name).open("rb") as log:
+                shutil.copyfileobj(log, keys)
+            keys.write(b"\n")
+        keys.flush()
+        command += ["-o", f"tls.keylog_file:{keys.name}"] if key_logs else []
         # Not pyshark's FileCapture: asyncio may lose the exit status of a child that ends while it is closed.
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process:
             assert process.stdout is not None
@@ -68,6 +78,10 @@ def _take(layer: Any, found: Facts) -> None:
             found["certificates"].add(hashlib.sha256(bytes.fromhex(der.replace(":", ""))).hexdigest())
     elif layer.layer_name == "dns":
         found["DNS names"] |= {name.lower().rstrip(".") for name in _values(layer, "qry_name") if name != "<Root>"}
+    elif layer.layer_name == "http2":
+        parts = (_values(layer, f"headers_{name}") for name in ("method", "scheme", "authority", "path"))
+        for method, scheme, authority, target in zip(*parts, strict=False):
+            found["HTTP requests"].add(f"{method} {mask_url(f'{scheme}://{authority}{target}')}")
     elif layer.layer_name == "http":
         for method, target in zip(_values(layer, "request_method"), _values(layer, "request_uri"), strict=False):
             if method == "CONNECT":

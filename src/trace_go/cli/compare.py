@@ -28,7 +28,7 @@ def _compare(path: str, key_logs: tuple[str, ...]) -> int:
         print(f"{name}: trace-go: {clean(problem)}", file=sys.stderr)
         code = 2
     try:
-        theirs = tshark_facts(path)
+        theirs = tshark_facts(path, key_logs)
     except CaptureError as error:
         print(clean(str(error), 1000), file=sys.stderr)
         return 2

@@ -118,7 +118,7 @@ _LEFT = {
     Opening.NO_KEYS: "without keys",
     Opening.PARTLY: "in part",
     Opening.WRONG_KEYS: "with keys that do not fit",
-    Opening.UNSUPPORTED: "with a cipher that is not read",
+    Opening.UNSUPPORTED: "with a cipher that is not read here; `--compare-tshark` asks tshark",
 }
 
 
