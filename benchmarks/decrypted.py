@@ -130,7 +130,7 @@ def twin() -> dict[str, float]:
         go = str(find_go())
         for name, cache in (("cold_s", "one"), ("warm_s", "two"), ("unchanged_s", "two")):
             began = time.perf_counter()
-            toolchain = selected(go, environment, None, Path(scratch))[0]
+            toolchain = selected(go, environment, None, Path(scratch))[0][0]
             build_twin(toolchain, environment, Path(scratch) / cache, None, progress=lambda _: None)
             found[name] = round(time.perf_counter() - began, 2)
     return found

@@ -66,7 +66,8 @@ def built(root: Path, cache: Path, **more: str) -> tuple[Path, list[str]]:
 def test_the_toolchain_of_path(goroot: Path, tmp_path: Path) -> None:
     go = twin.which("go", environment(goroot))
     assert go == f"{goroot}/bin/go"
-    assert twin.selected(go, environment(goroot), None, tmp_path) == [Toolchain(goroot=goroot, version="go1.99.1")]
+    only = [Toolchain(goroot=goroot, version="go1.99.1")]
+    assert twin.selected(go, environment(goroot), None, tmp_path) == (only, "")
     with pytest.raises(TwinError, match="names no toolchain"):
         twin.selected("/bin/false", environment(goroot), None, tmp_path)
 

@@ -218,6 +218,20 @@ def test_the_toolchain_that_the_module_selects_logs_its_keys(keyed: Run, tmp_pat
     assert {flow["tls"]["client"] for flow in run.live["flows"] if flow["tls"]} == {minor}
 
 
+def test_a_toolchain_that_comes_during_the_run_logs_none(keyed: Run) -> None:
+    run = keyed("toolchain-download", go_version="1.99.0", change='GOTOOLCHAIN = "auto"\n')
+    said = (run.folder / "stderr").read_text()
+    assert "trace-go: no keys of the go that go.mod selects: " in said
+    assert "go1.99.0" in said
+    assert told(run.live) == served(run)
+
+
+def test_git_logs_its_keys(keyed: Run) -> None:
+    """libcurl does, with GnuTLS as with OpenSSL."""
+    flows = [flow for flow in keyed("mirror-404-direct").opened["flows"] if flow["tls"]]
+    assert {flow["tls"]["opening"] for flow in flows if flow["tls"]["client"].startswith("git")} == {"opened"}
+
+
 def test_make_and_scripts_get_the_twin(keyed: Run, tmp_path: Path) -> None:
     """`go` is found through PATH; a go that is named by its path, too."""
     run = keyed("healthy-mirror")
@@ -285,7 +299,7 @@ def test_keys_are_kept_on_request_only(keyed: Run, tmp_path: Path) -> None:
 
 def test_an_altered_zip_is_the_interceptors(keyed: Run) -> None:
     run = keyed("mitm-tampers-zip")
-    for report in (run.live, run.opened):
+    for report in (run.live, runs.read(run.folder / "run.zip"), run.opened):
         found = [finding for finding in report["findings"] if finding["id"] == "altered-module"]
         assert {finding["title"].partition(" delivered ")[0] for finding in found} == {"mitmproxy"}
         assert len(found) == 3

@@ -94,7 +94,7 @@ def logging_keys(go: Path) -> Path:
     environment = os.environ | {"GOCACHE": str(TWINS / "build"), "GOTOOLCHAIN": "local"}
     with _BUILDING:
         try:
-            toolchain = twin.selected(str(go), environment, None, ROOT)[0]
+            toolchain = twin.selected(str(go), environment, None, ROOT)[0][0]
             return twin.twin(toolchain, environment, TWINS, None, progress=lambda text: print(text, file=sys.stderr))
         except twin.TwinError as error:
             raise LabError(f"no key-logging twin of {go}: {error}") from None

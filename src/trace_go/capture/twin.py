@@ -68,12 +68,12 @@ class Toolchain(Struct, frozen=True, kw_only=True):
         return self.goroot / "bin" / "go"
 
 
-def selected(go: str, environment: Mapping[str, str], user: User | None, cwd: Path) -> Sequence[Toolchain]:
-    """The toolchain of the `go` in PATH, and the one it would switch to in `cwd` if that needs no network.
+def selected(go: str, environment: Mapping[str, str], user: User | None, cwd: Path) -> tuple[list[Toolchain], str]:
+    """The toolchain of the `go` in PATH, and the one it would switch to in `cwd`; why that one is not known, or "".
 
-    Raises TwinError when there is no go to ask.
+    One that must be downloaded first is not. Raises TwinError when there is no go to ask.
     """
-    found = []
+    found, unknown = list[Toolchain](), ""
     for changes in ({"GOTOOLCHAIN": "local"}, {"GOPROXY": "off"}):
         try:
             answer = _run(
@@ -81,13 +81,14 @@ def selected(go: str, environment: Mapping[str, str], user: User | None, cwd: Pa
             )
             said = json.loads(answer)
             one = Toolchain(goroot=Path(said["GOROOT"]), version=said["GOVERSION"].split()[0])
-        except (TwinError, ValueError, KeyError, TypeError, IndexError, AttributeError):
+        except (TwinError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            unknown = str(error)
             continue
         if one not in found and _NAME.fullmatch(one.version):
             found.append(one)
     if not found:
         raise TwinError("`go env` names no toolchain of a released Go")
-    return found
+    return found, unknown
 
 
 def twin(

@@ -52,7 +52,9 @@ def prepare(command: Sequence[str], environment: Mapping[str, str], go: GoEnv, p
             raise TwinError("go is not in PATH")
         home = Path(user.home if user else environment.get("HOME") or Path.home())
         cache = twin.cache_folder(environment, home)
-        toolchains = twin.selected(found, environment, user, Path.cwd())
+        toolchains, unknown = twin.selected(found, environment, user, Path.cwd())
+        if unknown:
+            _tell(f"no keys of the go that go.mod selects: {unknown}", notes)
         for number, toolchain in enumerate(toolchains):
             made = twin.twin(
                 toolchain,
@@ -69,9 +71,13 @@ def prepare(command: Sequence[str], environment: Mapping[str, str], go: GoEnv, p
         changes["PATH"] = os.pathsep.join([str(place), environment.get("PATH", os.defpath)])
         had = True
     except TwinError as error:
-        print(f"trace-go: no keys of go: {clean(str(error))}", file=sys.stderr)
-        notes.append(f"no keys of go: {error}")
+        _tell(f"no keys of go: {error}", notes)
     return Keyed(command=words, environment=changes, log=log, own=not said, twin=had)
+
+
+def _tell(text: str, notes: list[str]) -> None:
+    print(f"trace-go: {clean(text)}", file=sys.stderr)
+    notes.append(text)
 
 
 def logged(keyed: Keyed | None) -> tuple[str, ...]:
