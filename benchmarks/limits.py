@@ -24,7 +24,8 @@ from bench import machine, tree_mb
 from inputs import build
 from numpy.typing import NDArray
 
-MOST_MB = 400
+MOST_MB = {"large": 400, "flood": 1000, "long": 400, "tiny": 400}
+"""of memory; of *flood* 500,000 flows are kept, as `--max-flows` says, of 1.4 kB each"""
 COPIES = 10
 FLOOD, LONG, TINY = 5_000_000, 50_000_000, 100_000
 PIECE_ROWS = 500_000
@@ -177,7 +178,7 @@ def found(report: Path) -> tuple[int, int]:
             if line.startswith((b'  "packets": ', b'  "flows_left_out": ')):
                 number = int(line.split()[1].rstrip(b","))
                 packets, flows = (number, flows) if b"packets" in line else (packets, flows + number)
-            flows += line.startswith(b'   "transport": ')
+            flows += line.startswith(b'   "first_packet": ')
     return packets, flows
 
 
@@ -212,8 +213,8 @@ def page(results: dict[str, dict[str, Any]], about: str) -> str:
         "# Limits",
         "",
         "What `trace-go read` needs for very large inputs: time, and memory of all its processes at its highest.",
-        f"That stays below {MOST_MB} MB. Packets and flows are counted in its JSON report, among them the flows that",
-        "`--max-flows` left out. `make bench-limits` makes this page.",
+        "Packets and flows are counted in its JSON report, those that `--max-flows` left out among them.",
+        "`make bench-limits` makes this page.",
         "",
         "| input | size | packets | time | packets/s | peak memory | all found |",
         "|---|---:|---:|---:|---:|---:|---|",
@@ -239,7 +240,7 @@ def main() -> None:
     results = {name: measure(name, trace_go, options.inputs) for name in options.only.split(",")}
     if options.write:
         options.write.write_text(page(results, machine(trace_go).splitlines()[0]))
-    sys.exit(not all(item["right"] and item["peak_mb"] < MOST_MB for item in results.values()))
+    sys.exit(not all(item["right"] and item["peak_mb"] < MOST_MB[name] for name, item in results.items()))
 
 
 if __name__ == "__main__":
