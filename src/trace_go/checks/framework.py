@@ -106,12 +106,15 @@ def _other_mirror_served(case: Case, moments_ns: list[int]) -> bool:
 
     moments_ns: when the failed connections began. The other must begin after the first and answer after the last.
     """
+    first, last = min(moments_ns), max(moments_ns)
     return any(
-        not item.failure and item.handled_by is not HandledBy.NONE and item.start_ns > min(moments_ns)
+        (target := item.target) is not None
+        and target.role is Role.MIRROR
+        and (flow := proof.flow_of(case, item)) is not None
+        and flow.last_down_ns > last
+        and flow.outcome is not Outcome.IDLE
         for item in case.requests
-        if item.target is not None and item.target.role is Role.MIRROR
-        if (flow := proof.flow_of(case, item)) and flow.last_down_ns > max(moments_ns)
-        if flow.outcome is not Outcome.IDLE
+        if item.start_ns > first and not item.failure and item.handled_by is not HandledBy.NONE
     )
 
 

@@ -147,7 +147,10 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def target(self) -> Hop | None:
         """The hop that the request was addressed to: the last that no redirect led to."""
-        return next((hop for hop in reversed(self.hops) if not hop.redirected), None)
+        for hop in reversed(self.hops):
+            if not hop.redirected:
+                return hop
+        return None
 
     @property
     def asked(self) -> Hop | None:
