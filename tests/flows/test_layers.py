@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from flows.frames import ACK, ETHERNET, RAW, TCP, UDP, Frame, ip, link, tcp, udp
 from flows.test_decode import Seen, decoded
-from trace_go.flows.layers import LAYERS, MAX_LAYERS, PORT
+from trace_go.flows.heads import MAX_LAYERS, PORT
+from trace_go.flows.layers import LAYERS
 
 V4 = ip("10.1.1.1", "192.0.2.80", TCP, tcp(40001, 443, b"payload", seq=7, ack=9, flags=ACK), ttl=61)
 V6 = ip("2001:db8::1", "2001:db8::80", TCP, tcp(40001, 443, b"payload", seq=7, ack=9, flags=ACK), ttl=61)

@@ -15,22 +15,8 @@ from msgspec.structs import replace
 
 from trace_go.flows.fragments import FRAGMENT, MAX_EXTENSIONS, Fragments
 from trace_go.flows.grouping import group
-from trace_go.flows.layers import (
-    DIX_MAX,
-    ETHERTYPE,
-    IPV4,
-    IPV6,
-    LAYERS,
-    LLC,
-    MAX_LAYERS,
-    PAD,
-    PEELED_PROTOCOLS,
-    PORT,
-    PROTOCOL,
-    TUNNEL_PORTS,
-    Rest,
-    peel,
-)
+from trace_go.flows.heads import DIX_MAX, ETHERTYPE, IPV4, IPV6, LLC, MAX_LAYERS, PAD, PORT, PROTOCOL, Rest
+from trace_go.flows.layers import LAYERS, PEELED_PROTOCOLS, TUNNEL_PORTS, peel
 from trace_go.model.packets import I64, U8, Batch, LinkType
 
 MAX_TAGS = 4

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from trace_go.flows.layers import PAD, Rest
+from trace_go.flows.heads import PAD, Rest
 from trace_go.model.packets import U8, Batch, LinkType
 
 PATIENCE_NS = 30_000_000_000
