@@ -3,7 +3,7 @@
 `analyse` depends only on its arguments (and, with `probe`, on the network); its input and result can be pickled.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -103,12 +103,19 @@ def _read(source: Source, keys: KeyRing, progress: Progress | None) -> _Reading:
     near, far = _merges(source, keys, progress)
     if len(source.captures) == 1 and not source.beyond and near.bytes_total >= LEAST_SHARED and possible():
         try:
-            with Beside(lambda: pack(_traffic(source, near, keys, Share(1, 2), source.owners))) as other:
-                half = _traffic(source, near, keys, Share(0, 2), source.owners)
+            with Beside(lambda: _packed(source, near, keys)) as other:
+                half = _engine(source, near, keys, Share(0, 2)).finish(source.owners, near.ends_ns, last=True)
                 return _Reading(join(half, other.results()), Traffic(flows=(), lookups=()), (near, far))
         except OSError:  # too little memory for two
             near, far = _merges(source, keys, progress)
-    return _Reading(_traffic(source, near, keys, owners=source.owners), _traffic(source, far, keys), (near, far))
+    traffic = _engine(source, near, keys).finish(source.owners, near.ends_ns, last=True)
+    return _Reading(traffic, _engine(source, far, keys).finish(ends_ns=far.ends_ns, last=True), (near, far))
+
+
+def _packed(source: Source, merge: Merge, keys: KeyRing) -> Iterator[bytes]:
+    """The second half of the flows."""
+    engine = _engine(source, merge, keys, Share(1, 2))
+    return pack(engine.flows(source.owners, merge.ends_ns, last=True), engine.left_out)
 
 
 def _merges(source: Source, keys: KeyRing, progress: Progress | None) -> tuple[Merge, Merge]:
@@ -116,14 +123,13 @@ def _merges(source: Source, keys: KeyRing, progress: Progress | None) -> tuple[M
     return near, Merge(source.beyond, (), keys, progress, first=len(source.captures))
 
 
-def _traffic(
-    source: Source, merge: Merge, keys: KeyRing, share: Share = ALL, owners: Mapping[SocketKey, str] | None = None
-) -> Traffic:
+def _engine(source: Source, merge: Merge, keys: KeyRing, share: Share = ALL) -> Engine:
+    """All packets have been read when it returns."""
     engine = Engine(name_client, max_flows=source.max_flows, share=share)
     for batch in merge.batches():
         engine.keys = keys.use()
         engine.add(batch)
-    return engine.finish(owners, merge.ends_ns)
+    return engine
 
 
 def probe(source: Source, observed: Observed, options: Options) -> tuple[ProbeResult, ...]:

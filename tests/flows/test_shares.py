@@ -1,5 +1,6 @@
 """Shares of a capture: every flow is in one, and together they are the whole."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,6 +19,11 @@ def read(frames: list[Frame], index: int = 0, count: int = 1, **options: Any) ->
     for batch in batches(frames, *[7] * (len(frames) // 7)):
         engine.add(batch)
     return engine.finish()
+
+
+def packed(frames: list[Frame], index: int, count: int, **options: Any) -> Iterator[bytes]:
+    seen = read(frames, index, count, **options)
+    return pack(seen.flows, seen.left_out)
 
 
 def query(number: int) -> Frame:
@@ -45,7 +51,7 @@ def test_together_they_are_the_whole(kinds: list[int], count: int) -> None:
     packets = frames(kinds)
     joined = read(packets, 0, count)
     for index in range(1, count):
-        joined = join(joined, pack(read(packets, index, count)))
+        joined = join(joined, packed(packets, index, count))
     assert joined == read(packets)
 
 
@@ -59,6 +65,6 @@ def test_they_are_of_like_size() -> None:
 @pytest.mark.parametrize("kind", [2, 3])
 def test_shares_keep_to_the_bound_together_and_never_change(kind: int) -> None:
     packets = frames([kind] * 700)
-    joined = join(read(packets, 0, 2, max_flows=100), pack(read(packets, 1, 2, max_flows=100)))
+    joined = join(read(packets, 0, 2, max_flows=100), packed(packets, 1, 2, max_flows=100))
     assert len(joined.flows) <= 100 + 2 * 7
     assert joined.left_out + len(joined.flows) == 700

@@ -5,7 +5,7 @@ State carries over from batch to batch, so any source is the same code, and how 
 
 import ipaddress
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -20,7 +20,7 @@ from trace_go.flows.shares import ALL, DNS_PORT, Share
 from trace_go.flows.table import FLOW, UDP_KEY, FlowTable, Stretch
 from trace_go.flows.tls_tracker import Keys
 from trace_go.model.errors import WireError
-from trace_go.model.flow import Endpoint, Traffic
+from trace_go.model.flow import Endpoint, Flow, Traffic
 from trace_go.model.packets import I64, U8, Batch
 from trace_go.model.tls import ClientHello
 from trace_go.wire import dns, icmp
@@ -234,11 +234,28 @@ class Engine:
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
-    def finish(self, owners: Mapping[SocketKey, str] | None = None, ends_ns: Sequence[int] = ()) -> Traffic:
-        """The flows and lookups of everything added so far; may be called again after more batches.
+    @property
+    def left_out(self) -> int:
+        return self._left_out
+
+    def finish(
+        self, owners: Mapping[SocketKey, str] | None = None, ends_ns: Sequence[int] = (), *, last: bool = False
+    ) -> Traffic:
+        """The flows and lookups of everything added so far; may be called again after more batches, if not the last.
 
         ends_ns: when the capturing ended each time, rising; only needed where it did more than once.
         """
+        return Traffic(
+            flows=tuple(self.flows(owners, ends_ns, last=last)),
+            lookups=self._names.lookups(),
+            left_out=self._left_out,
+            lookups_left_out=self._names.left_out,
+        )
+
+    def flows(
+        self, owners: Mapping[SocketKey, str] | None = None, ends_ns: Sequence[int] = (), *, last: bool = False
+    ) -> Iterator[Flow]:
+        """As `finish` has them. last: nothing will be added, so that what was kept for a flow is let go with it."""
         if pieces := self._state.fragments.leftovers():
             self.add(pieces)
         context = outcome.Context(
@@ -247,20 +264,13 @@ class Engine:
             endpoint=self._endpoint,
             owners=owners or {},
         )
-        quoted, flows = self._quoted(), []
+        quoted, talk_of = self._quoted(), self._talks.pop if last else self._talks.get
         for first in range(0, self._table.count, SOME_FLOWS):
             rows = self._table.rows[first : min(first + SOME_FLOWS, self._table.count)]
             # By column: tolist of a structured array leaves its inner arrays as they are.
             numbers = zip(*(rows[name].tolist() for name in FLOW.names or ()), strict=True)
             for index, row in enumerate(numbers, first):
-                talk, icmp_errors = self._talks.get(index), quoted.get(index, {})
-                flows.append(outcome.flow(index, row, talk, icmp_errors, context))
-        return Traffic(
-            flows=tuple(flows),
-            lookups=self._names.lookups(),
-            left_out=self._left_out,
-            lookups_left_out=self._names.left_out,
-        )
+                yield outcome.flow(index, row, talk_of(index, None), quoted.get(index, {}), context)
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

@@ -5,6 +5,7 @@ which equal hellos and chains stand once.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 
@@ -75,11 +76,12 @@ class _Once:
         return found[0]
 
 
-def pack(traffic: Traffic) -> Iterator[bytes]:
+def pack(flows: Iterable[Flow], left_out: int) -> Iterator[bytes]:
     """Flows for another process; here they are of no use afterwards. Lookups are left to the first share."""
-    hellos, chains = _Once(), _Once()
-    for first in range(0, max(len(traffic.flows), 1), PIECE):
-        piece = _Piece(list(traffic.flows[first : first + PIECE]), [], [], [], traffic.left_out)
+    hellos, chains, rest = _Once(), _Once(), iter(flows)
+    yield msgpack.encode(_Piece([], [], [], [], left_out))
+    while some := list(islice(rest, PIECE)):
+        piece = _Piece(some, [], [], [], 0)
         for flow in piece.flows:
             tls = flow.tls
             if tls is None:
@@ -100,7 +102,7 @@ def join(first: Traffic, packed: Iterable[bytes]) -> Traffic:
         piece = _decoder.decode(data)
         hellos += piece.hellos
         chains += piece.chains
-        left_out = first.left_out + piece.left_out
+        left_out += piece.left_out
         for flow, (hello, chain) in zip(piece.flows, piece.places, strict=True):
             if flow.tls and hello >= 0:
                 force_setattr(flow.tls, "hello", hellos[hello])

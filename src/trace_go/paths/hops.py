@@ -131,7 +131,7 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
             broken=leg.failure is not None and not any(hop.broken for hop in way),
         )
     )
-    return [replace(hop, redirected=redirected) for hop in way]
+    return [replace(hop, redirected=True) for hop in way] if redirected else way
 
 
 def _resolver(index: Index, name: str | None, leg: Leg) -> list[Hop]:
