@@ -85,7 +85,7 @@ def _take(layer: Any, found: Facts) -> None:
     elif layer.layer_name == "http":
         for method, target in zip(_values(layer, "request_method"), _values(layer, "request_uri"), strict=False):
             if method == "CONNECT":
-                found["CONNECT"].add(target)
+                found["CONNECT"].add(target.rpartition("@")[2])
             else:
                 whole = next(_values(layer, "request_full_uri"), target)
                 found["HTTP requests"].add(f"{method} {mask_url(whole)}")

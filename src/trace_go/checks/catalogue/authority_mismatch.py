@@ -94,13 +94,18 @@ def _others(flow: Flow) -> Iterator[_Other]:
     tunnel = flow.tunnel
     if tunnel and tunnel.host and not is_address(tunnel.host):
         proof = evidence.packet(tunnel.request_packet, tunnel.request, flow.file)
-        yield _Other(host=plain_host(tunnel.host), who="The request to the proxy names", flow=flow, evidence=proof)
+        yield _Other(host=_ascii(tunnel.host), who="The request to the proxy names", flow=flow, evidence=proof)
     chain = flow.tls.chain if flow.tls else ()
     for exchange in flow.exchanges:
-        host = plain_host(exchange.host.rpartition("]")[0] or exchange.host.partition(":")[0])
+        host = _ascii(exchange.host.rpartition("]")[0] or exchange.host.partition(":")[0])
         if exchange.decrypted and chain and not is_address(host) and not permits(chain[0].names, host):
             proof = evidence.packet(exchange.request_packet, f"{exchange.method} with Host {exchange.host}", flow.file)
             yield _Other(host=host, who="The HTTP requests name", flow=flow, evidence=proof)
+
+
+def _ascii(host: str) -> str:
+    """A name as `ClientHello.sni` has it."""
+    return plain_host(host.encode("ascii", "backslashreplace").decode())
 
 
 def _proof(other: _Other) -> list[Evidence]:
