@@ -167,7 +167,7 @@ def test_it_comes_through(here: Run, capture: Path) -> None:
 
 
 @pytest.mark.parametrize("capture", TEXTS, indirect=True)
-def test_one_name_in_two_encodings_is_one(here: Run, capture: Path) -> None:
+def test_nonsense_in_two_encodings_is_no_other_name(here: Run, capture: Path) -> None:
     assert "authority-mismatch" not in here("read", capture).out
 
 

@@ -26,6 +26,7 @@ References
     RFC 9110 §9.3.6 (CONNECT), §7.2 (Host); RFC 6066 §3 (server_name); RFC 9113 §9.1.1; MITRE ATT&CK T1090.004.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -44,6 +45,8 @@ from trace_go.paths.urls import plain_host
 
 META = Meta(group="tls", severity=Severity.WARNING, audience=Audience.SECURITY, cause_rank=119)
 
+_NAME = re.compile(r"[a-z0-9_.-]{1,253}")
+"""RFC 1123 §2.1; what is none is nonsense, and cannot be compared from one encoding to the other"""
 _ENCRYPTED_HELLO = 0xFE0D  # encrypted_client_hello, RFC 9849 §5
 
 
@@ -62,8 +65,8 @@ def find(case: Case) -> Iterator[Finding]:
     groups: dict[str, list[_Other]] = defaultdict(list)
     for flow in case.flows:
         name = _sni(flow)
-        if name and (flow.id in used or of_go(flow)):
-            groups[name] += [other for other in _others(flow) if other.host not in ("", name)]
+        if _NAME.fullmatch(name) and (flow.id in used or of_go(flow)):
+            groups[name] += [other for other in _others(flow) if other.host != name and _NAME.fullmatch(other.host)]
     for name, others in groups.items():
         if not others:
             continue
@@ -94,18 +97,13 @@ def _others(flow: Flow) -> Iterator[_Other]:
     tunnel = flow.tunnel
     if tunnel and tunnel.host and not is_address(tunnel.host):
         proof = evidence.packet(tunnel.request_packet, tunnel.request, flow.file)
-        yield _Other(host=_ascii(tunnel.host), who="The request to the proxy names", flow=flow, evidence=proof)
+        yield _Other(host=plain_host(tunnel.host), who="The request to the proxy names", flow=flow, evidence=proof)
     chain = flow.tls.chain if flow.tls else ()
     for exchange in flow.exchanges:
-        host = _ascii(exchange.host.rpartition("]")[0] or exchange.host.partition(":")[0])
+        host = plain_host(exchange.host.rpartition("]")[0] or exchange.host.partition(":")[0])
         if exchange.decrypted and chain and not is_address(host) and not permits(chain[0].names, host):
             proof = evidence.packet(exchange.request_packet, f"{exchange.method} with Host {exchange.host}", flow.file)
             yield _Other(host=host, who="The HTTP requests name", flow=flow, evidence=proof)
-
-
-def _ascii(host: str) -> str:
-    """A name as `ClientHello.sni` has it."""
-    return plain_host(host.encode("ascii", "backslashreplace").decode())
 
 
 def _proof(other: _Other) -> list[Evidence]:
