@@ -20,9 +20,8 @@ from cli.conftest import Run
 from flows.dns_talks import asked, encoded, query, told
 from flows.frames import Frame, Talk, engine_of
 from report.test_terminal_report import SGR, UNSAFE
-from trace_go.capture.files import open_capture
 from trace_go.capture.writer import Interface, PcapngWriter
-from trace_go.cli.live import _Counter, _View
+from trace_go.cli.live import View
 from trace_go.gocmd.config import Config
 from wire.tls_samples import alpn, client_hello, message, record, server_hello, server_name, vector
 
@@ -187,17 +186,16 @@ def test_the_comparison_with_tshark(here: Run, capture: Path) -> None:
     assert done.out or done.err
 
 
-def test_the_live_view(capture: Path) -> None:
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_live_view(name: str) -> None:
     out = io.StringIO()
-    with open_capture(str(capture)) as reader:
-        batches = list(reader.batches())
-    assert batches
-    view, counter = _View(Config()), _Counter()
+    view = View(Config())
     view._live.console = Console(file=out, force_terminal=True, width=200)
     with view:
-        view.show(engine_of([frame for text in TEXTS.values() for frame in frames(text)]), counter)
+        view.show(engine_of(frames(TEXTS[name])), 7)
     drawn = re.sub(r"\x1b\[(?:\?25[lh]|[0-9;]*[mAGKH])", "", out.getvalue()).replace("\r", "")
     assert "ctrl-C for the report" in safe(drawn)
+    assert "[red]x[/red]" in drawn or name != "markup"
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\u202e", "[red]x[/red]", "\udcff", "A" * 65_000])
