@@ -82,6 +82,16 @@ def test_a_prompt_appears_before_its_line_ends(tmp_path: Path) -> None:
     assert process.wait(10) == 0
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["", "and a daemon keeps stderr"])
+def test_last_words_are_kept_however_many(tmp_path: Path, held: bool) -> None:
+    """A pipe holds a megabyte of them when the command is over."""
+    script = "import os, sys\nos.write(2, b'# x\\n')\nsys.stdin.read(1)\nos.write(2, (b'#' * 99 + b'\\n') * 9000)\n"
+    script += f"if {held} and not os.fork(): sys.stdout.close(); os.close(1); os.execlp('sleep', 'sleep', '3')"
+    done, _ = traced(tmp_path / "log", sys.executable, "-c", script, input=b"y")
+    assert done.returncode == 0
+    assert (tmp_path / "log").stat().st_size == 4 + 900_000
+
+
 def test_a_daemon_that_keeps_stderr_does_not_keep_us(tmp_path: Path) -> None:
     started = time.monotonic()
     done, result = traced(

@@ -269,20 +269,23 @@ class _Relay:
         watched = [channel.read_end, exited]
         gather_s = TERMINAL_GATHER_S if channel.terminal else GATHER_S
         stop_at = release_at = float("inf")
-        while watched and time.monotonic() < stop_at:
+        last_words = 0  # bytes in the pipe when the command ended, still to be read
+        while watched and (last_words > 0 or time.monotonic() < stop_at):
             pause = min(stop_at, release_at) - time.monotonic()
             ready = select.select(watched, [], [], max(pause, 0) if pause < float("inf") else None)[0]
             if exited in ready:
                 watched.remove(exited)
                 stop_at = time.monotonic() + AFTER_EXIT_S
+                last_words = _waiting(channel.read_end) if channel.read_end in watched else 0
             if channel.read_end in ready:
                 chunk = _read(channel.read_end)
                 self._keep(chunk)
+                last_words -= len(chunk)
                 shown = _write_all(self._gate.feed(chunk) if chunk else self._gate.end())
                 if not chunk or not shown:
                     watched.remove(channel.read_end)
-                else:  # let more come together: being woken for each line would slow the command
-                    select.select([exited] if exited in watched else [], [], [], gather_s)
+                elif exited in watched:  # let more come together: being woken for each line would slow the command
+                    select.select([exited], [], [], gather_s)
                 if not shown:
                     channel.close_read_end()  # nobody reads our stderr any more: the command shall learn it too
             elif time.monotonic() >= release_at:
@@ -304,6 +307,13 @@ class _Relay:
         except OSError as error:
             self._room = 0
             self.problem = f"the log of the command is cut: {error.strerror}"
+
+
+def _waiting(descriptor: int) -> int:
+    """Bytes that can be read at once; 0 also where that is not told."""
+    with suppress(OSError):
+        return int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+    return 0
 
 
 def _read(descriptor: int) -> bytes:
