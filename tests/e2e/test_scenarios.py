@@ -1,10 +1,13 @@
 """The main job in the lab: real go, real servers, real proxies; live, from the bundle, and from the packets alone."""
 
+from collections import Counter
+
 import pytest
 
 from e2e.conftest import Run
 from lab import board
 from lab.board import Result
+from trace_go.wire.secrets import mask_url
 
 pytestmark = pytest.mark.lab
 
@@ -42,6 +45,20 @@ def test_packets_alone_are_never_wrong(name: str, result: Result) -> None:
 @pytest.mark.parametrize("name", CHOSEN)
 def test_nothing_is_worse_than_on_the_scoreboard(name: str, result: Result) -> None:
     assert board.worse(result, COMMITTED.get(name)) == [], result.told
+
+
+@pytest.mark.parametrize("name", CHOSEN)
+def test_packets_with_keys_list_what_go_lists(name: str, traced: Run) -> None:
+    """Every request that was answered: its URL, status and redirects. (git's are commands in go's account.)"""
+    told, shown = (
+        Counter(
+            (mask_url(row["url"]).replace("%21", "!"), row["status"], *row["redirects"])
+            for row in traced(name).reports[kind]["requests"]
+            if row["url"] and row["status"] and row["artifact"] != "git"
+        )
+        for kind in ("live", "keys")
+    )
+    assert shown == told
 
 
 @pytest.mark.parametrize("name", MUST_SHOW)
