@@ -41,6 +41,16 @@ def test_a_repeat_after_404_is_one_row() -> None:
     assert "decrypted, stream 1" in row.evidence[0].text
 
 
+def test_a_repeat_after_a_403_behind_a_redirect_is_one_row() -> None:
+    away = (ZIP, 302, {"location": STORED})
+    net = Net()
+    net.flow(tls=True, exchanges=opened(away, (MOD, 200), away))
+    there = opened((STORED, 403, {"request_ns": START + MS // 2}), (STORED, 403, {"request_ns": START + 3 * MS}))
+    net.flow("storage.example", OTHER, tls=True, exchanges=there)
+    row, other = ledger(net)
+    assert (row.status, row.repeats, row.redirects, other.url) == (403, 1, (STORED,), MOD)
+
+
 def test_an_unanswered_request_is_repeated_too() -> None:
     (row,) = told((MOD, None), (MOD, 200))
     assert (row.status, row.repeats, row.failure) == (200, 1, None)

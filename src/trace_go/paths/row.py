@@ -1,7 +1,7 @@
 """One row of the ledger before packets are joined to it, and the sendings of a request that go counts as one."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
@@ -80,11 +80,16 @@ def evidence_of_exchange(flow: Flow, exchange: Exchange) -> Evidence:
 _Sending = TypeVar("_Sending", Http2Exchange, Sent)
 
 
-def sendings(exchanges: Sequence[_Sending], repeats: bool) -> Iterable[Sequence[_Sending]]:
-    """Equal requests, those together that go counts as one: net/http repeats without an answer, GOAUTH after a 4xx."""
+def sendings(
+    exchanges: Sequence[_Sending], repeats: bool, ended: Callable[[_Sending], int | None]
+) -> Iterable[Sequence[_Sending]]:
+    """Equal requests, those together that go counts as one: net/http repeats without an answer, GOAUTH after a 4xx.
+
+    ended: the status behind all redirects.
+    """
     group: list[_Sending] = []
     for item in exchanges:
-        before = group[-1].status if group else None
+        before = ended(group[-1]) if group else None
         again = before in (None, _ASKS_WHO) or (repeats and 400 <= (before or 0) < 500 and len(group) == 1)
         if group and not again:
             yield group
@@ -94,7 +99,9 @@ def sendings(exchanges: Sequence[_Sending], repeats: bool) -> Iterable[Sequence[
         yield group
 
 
-def sent_by_url(flows: Iterable[Flow], repeats: bool) -> dict[str, list[Sequence[Sent]]]:
+def sent_by_url(
+    flows: Iterable[Flow], repeats: bool, ended: Callable[[Sent], int | None]
+) -> dict[str, list[Sequence[Sent]]]:
     """Masked URL → its requests in the packets, by time. Those of several clients stand apart."""
     found: dict[tuple[str, str], list[Sent]] = defaultdict(list)
     for flow in flows:
@@ -102,7 +109,7 @@ def sent_by_url(flows: Iterable[Flow], repeats: bool) -> dict[str, list[Sequence
             found[flow.client.ip, mask_url(exchange.url)].append(Sent(flow=flow, exchange=exchange))
     groups: dict[str, list[Sequence[Sent]]] = defaultdict(list)
     for (_, url), items in found.items():
-        groups[url] += sendings(sorted(items, key=lambda item: item.exchange.request_ns), repeats)
+        groups[url] += sendings(sorted(items, key=lambda item: item.exchange.request_ns), repeats, ended)
     for several in groups.values():
         several.sort(key=lambda group: group[0].exchange.request_ns)
     return groups

@@ -16,7 +16,7 @@ from trace_go.gocmd.replay import NOT_FOUND, Attempt, attempts
 from trace_go.model import evidence
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.go import Fetch, GoAccount, GoError, Http2Exchange
-from trace_go.model.http import HTTP2
+from trace_go.model.http import HTTP2, Exchange
 from trace_go.model.ledger import Artifact, Failure
 from trace_go.paths.failures import ANSWERED, SHARED, failure, of_flow
 from trace_go.paths.git import complaint, of_git, place_of
@@ -60,7 +60,11 @@ class Sources:
             if item.url:  # empty where the log could not tell two requests apart
                 self._http2[without_userinfo(item.url)].append(item)
             self.redirects.add(item)
-        self.sent = sent_by_url(flows, self._repeats)
+        flows = tuple(flows)
+        exchanges = [exchange for flow in flows for exchange in flow.exchanges]
+        for exchange in sorted(exchanges, key=lambda item: item.request_ns):
+            self.redirects.add(exchange)
+        self.sent = sent_by_url(flows, self._repeats, lambda sent: self._ended(sent.exchange))
         """masked URL → groups of sendings that go counts as one request, by time"""
         self._asked: dict[tuple[str | None, str | None, Artifact], set[str]] = defaultdict(set)
         """module, version and artifact → the places that were asked for it, as the packets show"""
@@ -69,7 +73,6 @@ class Sources:
         self._origins: set[str] = set()
         """modules whose origin was asked"""
         for exchange in (one.exchange for groups in self.sent.values() for group in groups for one in group):
-            self.redirects.add(exchange)
             if parts := maybe_module_url(exchange.url, self.bases):
                 self._asked[parts.module, parts.version, parts.artifact].add(parts.base)
                 if parts.artifact is Artifact.GO_GET and parts.module:
@@ -81,6 +84,10 @@ class Sources:
     def _repeats(self) -> bool:
         """Whether this go sends a request again after a 4xx."""
         return self.settings is None or self.settings.version is None or self.settings.version >= _REPEATS_SINCE
+
+    def _ended(self, sent: Http2Exchange | Exchange) -> int | None:
+        """The status behind all redirects, as far as it is known."""
+        return self.redirects.trail(Answer.of(sent))[1].status if sent.location else sent.status
 
     def of_account(self) -> list[Row]:
         """Rows of go's log, in the order in which go began them."""
@@ -211,7 +218,7 @@ class Sources:
         for url, exchanges in self._http2.items():
             left = [item for item in exchanges if item.line not in given]
             parts = maybe_module_url(url, self.bases) if mask_url(url) not in self.sent else None
-            for several in sendings(left, self._repeats) if parts else ():
+            for several in sendings(left, self._repeats, self._ended) if parts else ():
                 if parts and not self.redirects.led_to_logged(url, several[0].line):
                     yield self._of_http2(url, parts, several)
 
