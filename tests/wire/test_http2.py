@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from trace_go.model.errors import WireError
 from trace_go.wire import http2
+from trace_go.wire.header_block import MAX_TABLE
 from trace_go.wire.http2 import Data, Event, GoAway, Headers, Http2Reader, Reset, Settings
 
 GET = ((":method", "GET"), (":scheme", "https"), (":authority", "proxy.golang.org"), (":path", "/a/@v/list"))
@@ -179,7 +180,7 @@ def test_client_begins_with_the_preface() -> None:
 def test_table_is_shared_by_blocks_and_may_grow() -> None:
     encoder, reader = Encoder(), Http2Reader(from_client=False)
     reader.allow_table(1 << 30)
-    encoder.header_table_size = http2.MAX_TABLE
+    encoder.header_table_size = MAX_TABLE
     fields = tuple((f"x-{number}", "v" * 40) for number in range(200))
     for _ in range(3):
         reader.receive(frame(1, block(fields, encoder), flags=END_HEADERS, stream=1))

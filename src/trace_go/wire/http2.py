@@ -8,19 +8,15 @@ as they come and never kept here.
 import struct
 from typing import TypeAlias
 
-from hpack import Decoder, HPACKError
 from msgspec import Struct
 
 from trace_go.model.errors import WireError
+from trace_go.wire.header_block import BlockReader
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """what the client's side begins with; the server's begins with SETTINGS"""
 MAX_BLOCK = 64 * 1024
 """bytes of one header block, all CONTINUATION frames together; nginx takes 32 KiB, Node and hpack 64 KiB"""
-MAX_HEADERS = 64 * 1024
-"""of one block when unpacked, 32 bytes each for the overhead (RFC 9113 §6.5.2)"""
-MAX_TABLE = 64 * 1024
-"""bytes of the compression's table; Chromium announces as many, go and nginx 4,096"""
 MAX_CONTROL = 16 * 1024
 """bytes of a frame that is read as a whole and holds no headers; SETTINGS_MAX_FRAME_SIZE begins there"""
 
@@ -87,7 +83,7 @@ class Http2Reader:
     """Feed with `receive` in stream order, then take events until None."""
 
     def __init__(self, from_client: bool) -> None:
-        self._decoder = Decoder(MAX_HEADERS)
+        self._blocks = BlockReader()
         self._data, self._pos, self._base = b"", 0, 0
         self._preface = from_client
         self._error: WireError | None = None
@@ -98,8 +94,8 @@ class Http2Reader:
         self._promise = False  # the open block is of a PUSH_PROMISE
 
     def allow_table(self, size: int) -> None:
-        """The other side announced this size. It is never taken back: when it counts, no observer can tell."""
-        self._decoder.max_allowed_table_size = max(self._decoder.max_allowed_table_size, min(size, MAX_TABLE))
+        """The other side announced this size."""
+        self._blocks.allow_table(size)
 
     def receive(self, data: bytes) -> None:
         if self._error is None:
@@ -166,6 +162,10 @@ class Http2Reader:
         return _control(kind, flags, stream, body)
 
     def _begin_data(self, size: int, flags: int, stream: int, here: int) -> Event | None:
+        if not flags & _PADDED and 0 < size <= here - _HEADER.size:  # whole, as most are
+            start = self._pos + _HEADER.size
+            self._pos = start + size
+            return Data(stream=stream, data=self._data[start : self._pos], ends=bool(flags & _END_STREAM))
         padded = bool(flags & _PADDED) and size > 0
         if here < _HEADER.size + padded:
             return None
@@ -209,17 +209,8 @@ class Http2Reader:
         if not flags & _END_HEADERS:
             return None
         block, self._block = bytes(self._block), None
-        try:
-            fields = self._decoder.decode(block, raw=True)
-        except HPACKError as error:
-            raise WireError(start, "header block does not unpack") from error
-        if self._promise:
-            return None
-        return Headers(
-            stream=stream,
-            fields=tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields),
-            ends=bool(self._flags & _END_STREAM),
-        )
+        fields = self._blocks.read(block, start)
+        return None if self._promise else Headers(stream=stream, fields=fields, ends=bool(self._flags & _END_STREAM))
 
 
 _CONTROL = frozenset({_RST_STREAM, _SETTINGS, _GOAWAY})
