@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.frames import ICMP, START_NS, SYN, UDP, Frame, Talk, batches, icmp, ip, link, udp
+from flows.frames import ICMP, START_NS, SYN, UDP, Frame, Talk, batches, engine_of, icmp, ip, link, udp
 from flows.tls_talks import hello
+from trace_go.flows import reassembly
 from trace_go.flows.engine import Engine
 from trace_go.model.flow import Flow, Traffic
 
@@ -83,6 +84,25 @@ def test_icmp_errors_still_find_their_flow() -> None:
     (found,) = [flow for flow in seen.flows if flow.transport == "udp"]
     assert found.icmp == "port unreachable"
     assert ICMP == 1
+
+
+@pytest.mark.parametrize("gap", [False, True])
+def test_what_waits_for_more_is_bounded_in_all(gap: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments behind a gap, and heads that do not end: the oldest are given up, the later ones are still read."""
+    monkeypatch.setattr(reassembly, "MAX_HELD", 100_000)
+    talks = [Talk(("10.0.0.2", 2000 + number), ("192.0.2.80", 80)).open() for number in range(100)]
+    for talk in talks:
+        talk.next[0] += gap
+        talk.up((b"" if gap else GET[:-2]) + b"x: y\r\n" * 700)
+    last = Talk(("10.0.0.2", 9000), ("192.0.2.80", 80)).open().up(GET)
+    engine = engine_of([frame for talk in (*talks, last) for frame in talk.frames])
+    sides = [side for talk in engine._talks.values() for side in talk.sides]
+    assert 50_000 < sum(side.kept for side in sides) <= 100_000
+    flows = engine.finish().flows
+    lost = [talk.sides[0].lost for flow, talk in engine._talks.items() if flow < 100]
+    assert lost == sorted(lost, reverse=True)
+    assert True in lost
+    assert [exchange.method for exchange in flows[-1].exchanges] == ["GET"]
 
 
 def test_nothing_is_left_out_below_the_bound() -> None:

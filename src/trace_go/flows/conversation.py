@@ -13,7 +13,7 @@ from typing import ClassVar
 from msgspec.structs import replace
 
 from trace_go.flows.calls import NEVER, Call, Http2, Moment, begin_answer, end_answer, masked
-from trace_go.flows.reassembly import MAX_PENDING, MAX_PENDING_WHOLE, Side
+from trace_go.flows.reassembly import LEAST_HELD, MAX_PENDING, MAX_PENDING_WHOLE, Held, Side
 from trace_go.flows.tls_tracker import Keys, TlsTracker
 from trace_go.model.dns import DnsMessage
 from trace_go.model.errors import WireError
@@ -45,13 +45,22 @@ _HELLO_START = 9
 
 class Conversation:
     __slots__ = (
-        "client", "depth", "dns", "dns_count", "exchanges", "http2", "inner", "is_dns", "keys", "open_requests",
+        "client", "depth", "dns", "dns_count", "exchanges", "held", "http2", "inner", "is_dns", "keys", "open_requests",
         "protocol", "sides", "tls", "tunnel", "under_way", "upgraded",
     )  # fmt: skip
 
-    def __init__(self, client: int, *, is_dns: bool = False, keys: Keys | None = None, depth: int = 0) -> None:
-        """depth: how many TLS connections this one is inside of."""
+    def __init__(
+        self,
+        client: int,
+        *,
+        is_dns: bool = False,
+        keys: Keys | None = None,
+        depth: int = 0,
+        held: Held | None = None,
+    ) -> None:
+        """depth: how many TLS connections this one is inside of; held: counts what is kept with that of others."""
         self.client = client
+        self.held = held or Held()
         self.sides = (Side(), Side())
         self.protocol = ""
         self.keys, self.depth = keys, depth
@@ -86,17 +95,18 @@ class Conversation:
                 side.parts.append(data)
                 side.position += length
                 side.short -= length
-            else:
-                self._take_fresh(which, side, data, number, time_ns)
-            return
-        if offset <= side.position and not side.pending:
+                return
+            self._take_fresh(which, side, data, number, time_ns)
+        elif offset <= side.position and not side.pending:
             self._take(which, side, offset, data, length, number, time_ns)
-            return
-        side.keep(offset, data, length)
-        while (found := side.maybe_next()) is not None:
-            start, data, length = found
-            if start + length > side.position:
-                self._take(which, side, start, data, length, number, time_ns)
+        else:
+            side.keep(offset, data, length)
+            while (found := side.maybe_next()) is not None:
+                start, data, length = found
+                if start + length > side.position:
+                    self._take(which, side, start, data, length, number, time_ns)
+        if side.open and side.kept > LEAST_HELD:
+            self.held.note(side)
 
     def _take(self, which: int, side: Side, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
         """Read what is new of a segment that begins at or behind the position."""
@@ -436,6 +446,11 @@ class Conversation:
         return bool(self.tls or self.tunnel or self.exchanges or self.open_requests)
 
     # -- end ---------------------------------------------------------------------------------------------------------
+
+    def let_go(self) -> None:
+        """Nobody asks for it any more."""
+        for side in self.sides:
+            side.close()
 
     @property
     def unused_tunnel(self) -> bool:

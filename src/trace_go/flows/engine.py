@@ -16,6 +16,7 @@ from trace_go.flows.conversation import END, Conversation
 from trace_go.flows.decode import ICMPV6, TCP, UDP, Segments, State, decode
 from trace_go.flows.grouping import Rows, starts_of
 from trace_go.flows.names import Names
+from trace_go.flows.reassembly import Held
 from trace_go.flows.shares import ALL, DNS_PORT, Share
 from trace_go.flows.table import FLOW, UDP_KEY, FlowTable, Stretch
 from trace_go.flows.tls_tracker import Keys
@@ -67,6 +68,7 @@ class Engine:
         self._texts: dict[int, str] = {}
         self._table = FlowTable()
         self._talks: dict[int, Conversation] = {}
+        self._held = Held()
         self._names = Names()
         self._quotes: list[tuple[tuple[int, int], int, str, int, int]] = []
         self._icmp_read = 0
@@ -108,6 +110,9 @@ class Engine:
         kept = np.sort(order[count - self._max_flows * 3 // 4 :])
         self._left_out += count - len(kept)
         place = self._table.keep(kept)
+        for flow, talk in self._talks.items():
+            if flow not in place:
+                talk.let_go()
         self._talks = {place[flow]: talk for flow, talk in self._talks.items() if flow in place}
         self._forget_addresses()
 
@@ -147,7 +152,7 @@ class Engine:
         for flow, near, named, end, count, start, size in zip(*(column.tolist() for column in columns), strict=True):
             talk = self._talks.get(flow)
             if talk is None:
-                talk = self._talks[flow] = Conversation(near, is_dns=named, keys=self.keys)
+                talk = self._talks[flow] = Conversation(near, is_dns=named, keys=self.keys, held=self._held)
             _hand_over(talk, memory, early[end - count : end])
             one, other = talk.sides
             if size > count and (one.open or other.open):

@@ -14,6 +14,11 @@ MAX_PENDING = 64 * 1024
 MAX_PENDING_WHOLE = 4 * 1024 * 1024
 """the same of a conversation that is read to its end: what comes behind a lost segment until it is sent again, for a
 window of 4 MiB; Linux lets them grow to 6"""
+MAX_HELD = 64 * 1024 * 1024
+"""the same of all conversations together, with the heads that are not whole yet; ours: a capture that lost packets of
+5,000 connections at once keeps 20 MB"""
+LEAST_HELD = 2048
+"""what a side may keep uncounted: 500,000 flows keep some of it, for a moment"""
 PIECE_BYTES = 128
 """what a segment kept out of order counts at least"""
 
@@ -63,6 +68,11 @@ class Side:
         """Bytes are missing, as far as the capture goes."""
         return self.lost or (self.open and bool(self.pending))
 
+    @property
+    def kept(self) -> int:
+        """Bytes that wait for others."""
+        return self.waiting + len(self.buffer) + (self.reader.buffered if self.reader else 0)
+
     def close(self) -> None:
         """Nothing more is wanted: let go of what was kept for it."""
         self.open = False
@@ -107,3 +117,30 @@ class Side:
         data, length = self.pending.pop(start)
         self.waiting -= len(data)
         return start, data, length
+
+
+class Held:
+    """What the sides of all conversations keep. Beyond MAX_HELD those that have kept longest lose it."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[Side, int] = {}
+        """in the order in which they began to keep something"""
+        self._total = 0
+
+    def note(self, side: Side) -> None:
+        size = side.kept
+        self._total += size - self._sizes.get(side, 0)
+        self._sizes[side] = size
+        if self._total > MAX_HELD:
+            self._make_room()
+
+    def _make_room(self) -> None:
+        """Down to three quarters, after those that closed meanwhile."""
+        self._sizes = {side: side.kept for side in self._sizes if side.kept}
+        self._total = sum(self._sizes.values())
+        for side, size in list(self._sizes.items()):
+            if self._total <= MAX_HELD * 3 // 4:
+                break
+            side.lose()
+            del self._sizes[side]
+            self._total -= size

@@ -133,6 +133,11 @@ class _Reader(Generic[_Head]):
             self._offset += n
             self._count(n)
 
+    @property
+    def buffered(self) -> int:
+        """Bytes kept until more come."""
+        return len(self._buffer)
+
     def receive(self, data: bytes) -> None:
         if self._error is None:
             self._buffer += data

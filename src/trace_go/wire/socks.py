@@ -116,6 +116,11 @@ class _Reader:
     def rest(self) -> bytes:
         return self._data
 
+    @property
+    def buffered(self) -> int:
+        """Bytes kept until more come."""
+        return len(self._data)
+
     def receive(self, data: bytes) -> None:
         self._data += data
 

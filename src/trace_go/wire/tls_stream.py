@@ -101,6 +101,11 @@ class TlsReader:
         self._start = 0  # its offset
         self._error: WireError | None = None
 
+    @property
+    def buffered(self) -> int:
+        """Bytes kept until more come."""
+        return len(self._data) - self._pos + len(self._message)
+
     def receive(self, data: bytes) -> None:
         """The next bytes of the stream; those that `skip` announced may be among them or not."""
         if self.skip:
