@@ -54,7 +54,7 @@ def our_facts(traffic: Traffic) -> Facts:
         "server names": {hello.sni for hello in hellos if hello.sni},
         "JA3": {hello.ja3 for hello in hellos},
         "certificates": {one.sha256 for flow in traffic.flows if flow.tls for one in flow.tls.chain},
-        "DNS names": {lookup.name for lookup in traffic.lookups if lookup.name},
+        "DNS names": {name for lookup in traffic.lookups if (name := lookup.name.rstrip("."))},
         "CONNECT": {tunnel.authority for tunnel in tunnels},
         "HTTP requests": {f"{one.method} {one.url}" for flow in traffic.flows for one in flow.exchanges},
     }
