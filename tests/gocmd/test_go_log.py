@@ -203,8 +203,23 @@ def test_a_line_without_end_is_cut() -> None:
 
 
 @pytest.mark.parametrize("begins", ["cd /a; git ", "go: "])
-@pytest.mark.parametrize("part", ["1.1", "A-", "lookup a", "lookup ", "git x "])
+@pytest.mark.parametrize("part", ["1", "1.1", "A-", "lookup a", "lookup ", "git x "])
 def test_hostile_lines_take_no_square_time(begins: str, part: str) -> None:
     before = time.process_time()
     read_log("\n".join([(begins + part * MAX_LINE_CHARS)[:MAX_LINE_CHARS]] * 4))
     assert time.process_time() - before < 0.6  # 0.02 s a line; it was 0.3 s and more
+
+
+def test_what_was_begun_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trace_go.gocmd.log.MAX_RECORDS", 10)
+    reader = LogReader(expect_x=True, expect_http2=True)
+    for number in range(50):
+        assert not reader.feed(f"# get https://m.test/{number}")
+        assert not reader.feed(f"cd /{number}; git fetch x")
+    assert (len(reader._x._asked), len(reader._x._running)) == (10, 10)
+    assert not reader.feed("# get https://m.test/49: 200 OK (0.001s)")
+    assert not reader.feed("# get https://m.test/9: 200 OK (0.001s)")
+    assert not reader.feed("0.001s # cd /49; git fetch x")
+    told = reader.finish()
+    assert (len(told.fetches), len(told.vcs)) == (10, 10)
+    assert [fetch.finished for fetch in told.fetches] == [False] * 9 + [True]

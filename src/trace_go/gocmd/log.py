@@ -147,7 +147,8 @@ class _CommandReader:
 
     def _get(self, url: str, end: str | None, line: int) -> tuple[str | None, str | None]:
         if end is None:
-            self._asked[url].append(self._add_fetch(url, line))
+            if (index := self._add_fetch(url, line)) < MAX_RECORDS:
+                self._asked[url].append(index)
             return url, None
         open_ones = self._asked.get(url)
         index = open_ones.popleft() if open_ones else self._add_fetch(url, line)
@@ -193,13 +194,14 @@ class _CommandReader:
         return True
 
     def _run(self, directory: str, command: str, elapsed: str | None, line: int) -> None:
-        running = self._running[directory, command]
         if elapsed is None:
-            running.append(self._add_command(command, directory, None, line))
+            if (index := self._add_command(command, directory, None, line)) < MAX_RECORDS:
+                self._running[directory, command].append(index)
             return
+        running = self._running.get((directory, command))
         index = running.popleft() if running else self._add_command(command, directory, None, line)
         if not running:
-            del self._running[directory, command]
+            self._running.pop((directory, command), None)
         if index < len(self._commands):
             self._commands[index] = replace(self._commands[index], elapsed_s=float(elapsed))
 

@@ -30,7 +30,7 @@ _TABLE: tuple[tuple[str, str], ...] = (
     ("proxy-refused", r"(?:Received HTTP code|CONNECT tunnel failed, response) (?P<status>\d{3})"),
     ("not-tls", r"server gave HTTP response to HTTPS client|first record does not look like a TLS handshake"),
     ("weak-signature", r"insecure algorithm \S*(?:MD|SHA)\d"),
-    ("weak-key", r"\d+-bit keys are insecure"),
+    ("weak-key", r"\d-bit keys are insecure"),
     ("not-a-ca", r"parent certificate cannot sign|not authorized to sign other certificates"),
     ("path-length", r"too many intermediates for path length"),
     ("name-constraint", r"not authorized to sign for this name"),
