@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import stat
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -207,6 +208,49 @@ def test_an_archive_of_many_names_is_not_opened(tmp_path: Path, bundle: Bundle) 
     assert maybe_open_bundle(make_zip(tmp_path / "x.zip", members, facts_of(tmp_path, bundle))) is None
 
 
+@pytest.mark.parametrize("told", [1, 16, 0xFFFF])
+def test_a_directory_that_lies_about_its_length_is_not_read(tmp_path: Path, bundle: Bundle, told: int) -> None:
+    """zipfile goes by the directory's size: a million entries behind the number 1 would take a gigabyte."""
+    facts = facts_of(tmp_path, bundle)
+    name = make_zip(tmp_path / "x.zip", {f"{n}": b"" for n in range(20_000)}, facts)
+    data = bytearray(Path(name).read_bytes())
+    data[-14:-10] = struct.pack("<HH", told, told)
+    Path(name).write_bytes(data)
+    assert maybe_open_bundle(name) is None
+
+
+def test_links_and_copies_of_members_are_plain_data(tmp_path: Path, bundle: Bundle) -> None:
+    """A symbolic link in an archive is a file that holds its target; of members of one name the last counts."""
+    path = tmp_path / "x.zip"
+    link = zipfile.ZipInfo("go.log")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("capture.pcapng", b"first")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("capture.pcapng", b"last")
+        archive.writestr(room.FACTS, json.dumps(facts_of(tmp_path, bundle)))
+    back = maybe_open_bundle(str(path))
+    assert back is not None
+    assert back.log is not None
+    assert back.capture is not None
+    assert (back.log.is_symlink(), back.log.read_text(), back.capture.read_bytes()) == (False, "/etc/passwd", b"last")
+    back.close()
+
+
+def test_members_that_overlap_are_refused(tmp_path: Path, bundle: Bundle) -> None:
+    """Two entries of the directory that mean the same bytes, as bombs without end have them."""
+    name = make_zip(tmp_path / "x.zip", {"capture.pcapng": b"a" * 99, "go.log": b"b"}, facts_of(tmp_path, bundle))
+    with zipfile.ZipFile(name) as archive:
+        places = {info.filename: info.header_offset for info in archive.infolist()}
+    data = bytearray(Path(name).read_bytes())
+    at = data.index(b"go.log", data.index(b"PK\1\2")) - 4
+    data[at : at + 4] = struct.pack("<I", places["capture.pcapng"])
+    Path(name).write_bytes(data)
+    with pytest.raises(CaptureError, match="damaged zip file"):
+        maybe_open_bundle(name)
+
+
 @pytest.mark.parametrize("make", [lambda path: path.symlink_to("/etc/passwd"), os.mkfifo, Path.mkdir])
 def test_a_folder_with_something_else_in_it(tmp_path: Path, bundle: Bundle, make: Callable[[Path], None]) -> None:
     facts_of(tmp_path, bundle)
@@ -264,6 +308,19 @@ def test_hostile_facts_are_refused_or_right(tmp_path: Path, bundle: Bundle, data
 def test_unreadable_facts_are_refused(tmp_path: Path, facts: bytes) -> None:
     with pytest.raises(CaptureError, match=r"is damaged|a bundle of format 2"):
         maybe_open_bundle(make_zip(tmp_path / "x.zip", {room.FACTS: facts}))
+
+
+@pytest.mark.parametrize("key", ["go_env", "process_env", "argv", "settings_files"])
+def test_values_that_no_system_has_are_refused(tmp_path: Path, bundle: Bundle, key: str) -> None:
+    """Lists of patterns in 16 MB would be matched for minutes."""
+    for size, fine in ((room.MAX_VALUE_CHARS, True), (room.MAX_VALUE_CHARS + 1, False)):
+        value = "*a" * (size // 2) + "b" * (size % 2)
+        table = {"GOPRIVATE": value}
+        told = {"argv": [value], "settings_files": [["user", "/x", table]]}.get(key, table)
+        back = opened(make_zip(tmp_path / "x.zip", {}, facts_of(tmp_path, bundle) | {key: told}))
+        assert isinstance(back, Bundle) == fine
+        if isinstance(back, Bundle):
+            back.close()
 
 
 def test_a_newer_format_is_named(tmp_path: Path, bundle: Bundle) -> None:

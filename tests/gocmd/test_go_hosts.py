@@ -100,6 +100,8 @@ def test_config() -> None:
     ("text", "message"),
     [
         ("\nmirrors = ]", "no valid TOML: .*line 2"),
+        ("x = 1" + "0" * 5000, "no valid TOML: .*digits"),
+        ("mirrors = " + "[" * 30_000, "no valid TOML: .*recursion"),
         ('# x\n\nmirors = ["a.test"]', "line 3: mirors is unknown; the keys are mirrors, "),
         ('mirrors = "a.test"', "line 1: mirrors must be a list of strings"),
         ("\nmirrors = [1]", "line 2: mirrors must be a list of strings"),

@@ -41,7 +41,8 @@ MAX_BYTES = {CAPTURE: (1 << 31) - 1, LOG: 2 * MAX_LOG_BYTES, FACTS: 16 << 20, GO
 MAX_BYTES |= {TRUST: 16 << 20, CONFIG: 1 << 20, PUBLIC_ROOTS: 16 << 20}
 # Packets and logs shrink to a tenth at best; a zip bomb of this kind shrinks to a thousandth.
 MAX_EXPANSION, FREE_BYTES = 100, 64 << 20
-MAX_MEMBERS = 16
+MAX_MEMBERS, MAX_DIRECTORY_BYTES = 16, 16 << 10  # zipfile reads a directory by its size, whatever the number says
+MAX_VALUE_CHARS = 128 << 10  # of a variable or an argument; Linux has none that is longer (MAX_ARG_STRLEN)
 COPY_BYTES = 1 << 20
 _END_OF_DIRECTORY, _END_BYTES = b"PK\x05\x06", 22
 _ZIP64_LOCATOR, _ZIP64_LOCATOR_BYTES = b"PK\x06\x07", 20
@@ -239,9 +240,9 @@ def _directory_is_plain(file: BinaryIO) -> bool:
     file.seek(max(size - _END_BYTES - _ZIP64_LOCATOR_BYTES, 0))
     tail = file.read()
     end = tail[-_END_BYTES:]
-    members = int.from_bytes(end[10:12], "little")
+    members, length = int.from_bytes(end[10:12], "little"), int.from_bytes(end[12:16], "little")
     plain = end.startswith(_END_OF_DIRECTORY) and end.endswith(b"\0\0") and not tail.startswith(_ZIP64_LOCATOR)
-    return plain and members <= MAX_MEMBERS
+    return plain and members <= MAX_MEMBERS and length <= MAX_DIRECTORY_BYTES
 
 
 def _unpack(archive: zipfile.ZipFile, folder: Path, room: int) -> None:
@@ -311,7 +312,7 @@ def _member(path: Path, name: str, most: int) -> Path | None:
 
 def _account(told: dict[str, Any]) -> GoAccount:
     return GoAccount(
-        argv=_texts(told["argv"]),
+        argv=tuple(map(_value, _list(told["argv"]))),
         exit_code=_maybe(_number, told["exit_code"]),
         started_ns=_number(told["started_ns"]),
         ended_ns=_number(told["ended_ns"]),
@@ -383,7 +384,13 @@ def _texts(value: Any) -> tuple[str, ...]:
     return tuple(map(_text, _list(value)))
 
 
+def _value(value: Any) -> str:
+    if len(text := _text(value)) > MAX_VALUE_CHARS:
+        raise ValueError
+    return text
+
+
 def _table(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise TypeError
-    return {_text(name): _text(text) for name, text in value.items()}
+    return {_text(name): _value(text) for name, text in value.items()}

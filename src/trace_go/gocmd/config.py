@@ -76,7 +76,7 @@ def load_config(text: str) -> Config:
     """Read the text of a configuration file. Raises ConfigError with line and key; the caller knows the file."""
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also of a number too long to be read
         raise ConfigError(f"no valid TOML: {error}") from error
     fields: dict[str, Any] = {}
     for key, value in table.items():
