@@ -2,6 +2,7 @@
 
 import random
 import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,16 @@ def both(order: str) -> list[tuple[str, bytes, list[Row]]]:
             + epb(interface=1, order=o),
             [ROW, (*ROW[:3], 101), ROW, (*ROW[:3], 101)],
         ),
+        (
+            "name resolution",
+            one + block(4, struct.pack(f"{o}HH", 1, 10) + b"\x0a\0\0\1host\0\0\0\0" + bytes(4), o) + epb(order=o),
+            [ROW],
+        ),
+        (
+            "interfaces with a resolution and an offset each",
+            resolution(6) + resolution(9) + offset(100) + b"".join(epb(interface=n, order=o) for n in (2, 1, 0)),
+            [(101 * 10**9, *ROW[1:]), (10**6, *ROW[1:]), ROW],
+        ),
         ("unknown blocks", block(0x777, b"x" * 9, o) + one + block(10, b"keys", o) + epb(order=o), [ROW]),
         (
             "blocks without a packet that count",
@@ -228,6 +239,14 @@ def test_damage_ends_the_reading(spot: Path, damaged: bytes, what: str, chunk_by
     assert rows == [ROW, ROW]
     at = len(GOOD) + (len(shb()) if damaged.startswith(shb()) else 0)
     assert file.problem == f"stopped at byte {at}, after packet 2: {what}"
+
+
+@pytest.mark.parametrize("kind", [1, 4, 5, 9, 10, 0x777, 0xBAD])
+def test_many_blocks_that_are_no_packets(spot: Path, kind: int) -> None:
+    began = time.process_time()
+    rows, file = read(spot, shb() + idb() + block(kind, struct.pack("<IIII", 1, 0, 0, 0)) * 300_000 + epb())
+    assert time.process_time() - began < 8
+    assert (rows[-1], file.problem) == (ROW, None)
 
 
 def test_interfaces_without_end_are_not_kept(spot: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import tarfile
 import zipfile
 from collections import defaultdict
 from functools import cache
@@ -20,6 +21,8 @@ from trace_go.wire.tls_stream import HandshakeMessage, TlsReader
 CAPTURES = Path(__file__).parents[2] / "captures"
 FOUND = Path(__file__).parent / "found"
 """inputs that once broke a target, by its name"""
+CORPUS = Path(__file__).parent / "corpus.tar.xz"
+"""what coverage-guided fuzzing came to, made by `run.py --keep`"""
 MOST_BYTES = 20_000
 """of a capture: mutations of longer ones rarely meet a header"""
 MESSAGES = {1: "tls-hello", 2: "tls-server-hello", 11: "tls-chain"}
@@ -57,7 +60,13 @@ def seeds() -> dict[str, list[bytes]]:
     http2 = b"\x10PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000000003010500000001828684")
     made["http2-client"].append(http2)
     made["http2-server"].append(b"\x10" + bytes.fromhex("00000004000000000000000101040000000188"))
-    return {name: [*inputs, *found(name)] for name, inputs in made.items()}
+    for name in made:
+        made[name] += found(name)
+    with tarfile.open(CORPUS) as kept:
+        for member in kept:
+            if content := kept.extractfile(member):
+                made[member.name.partition("/")[0]].append(content.read())
+    return made
 
 
 def found(target: str) -> list[bytes]:

@@ -56,5 +56,10 @@ def our_facts(traffic: Traffic) -> Facts:
         "certificates": {one.sha256 for flow in traffic.flows if flow.tls for one in flow.tls.chain},
         "DNS names": {name for lookup in traffic.lookups if (name := lookup.name.rstrip("."))},
         "CONNECT": {tunnel.authority for tunnel in tunnels},
-        "HTTP requests": {f"{one.method} {one.url}" for flow in traffic.flows for one in flow.exchanges},
+        "HTTP requests": {f"{one.method} {_named(one.url)}" for flow in traffic.flows for one in flow.exchanges},
     }
+
+
+def _named(url: str) -> str:
+    """The target alone where the request named no host, as tshark has it."""
+    return url.removeprefix("http://") if url.startswith("http:///") else url
