@@ -10,7 +10,7 @@ import pytest
 
 from flows.frames import ACK, START_NS, TCP, UDP, Frame, Talk, batches, ip, link, tcp, udp
 from flows.tls_talks import hello
-from trace_go.flows import conversation
+from trace_go.flows import reassembly
 from trace_go.flows.engine import Engine
 from wire.tls_samples import message, record, records
 
@@ -146,7 +146,7 @@ FLOODS = [
 
 @pytest.mark.parametrize("flood", FLOODS)
 def test_floods(flood: Callable[[], list[Frame]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conversation, "MAX_HELD", 8 * MB)
+    monkeypatch.setattr(reassembly, "MAX_HELD", 8 * MB)
     frames = flood()
     after = Talk(("10.9.9.9", 5000), ("192.0.2.1", 443), start_ns=frames[-1].time_ns + 10**9).open().up(hello())
     made = batches([*frames, *after.frames], *[2000] * (len(frames) // 2000))
