@@ -5,7 +5,7 @@ import os
 
 from msgspec.structs import replace
 
-from trace_go.capture.bundle import Bundle
+from trace_go.capture.bundle import CONFIG, Bundle
 from trace_go.cli import common
 from trace_go.cli.logs import read_log
 from trace_go.cli.run import CAPTURE_NAME
@@ -15,11 +15,11 @@ from trace_go.model.go import GoLog
 from trace_go.pipeline import Options, Source
 
 
-def options_of(arguments: argparse.Namespace, bundle: Bundle) -> Options:
+def options_of(arguments: argparse.Namespace, name: str, bundle: Bundle) -> Options:
     """The run's own trust store and configuration, unless the arguments say otherwise."""
     site = None if arguments.config else Config()
     if bundle.config and not arguments.config:
-        site = common.config(bundle.config)
+        site = common.config(bundle.config, f"{name}: {CONFIG}")
         # never the file that a stranger's configuration names: it would be one of this machine
         site = replace(site, public_roots=str(bundle.public_roots) if bundle.public_roots else None)
     return common.options(arguments, os.environ, probe=False, trust=bundle.trust, site=site)

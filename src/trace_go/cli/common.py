@@ -82,8 +82,8 @@ def config_file(path: str | None) -> Path | None:
     return Path(path) if path else Path(CONFIG_NAME) if Path(CONFIG_NAME).is_file() else None
 
 
-def config(file: Path | None) -> Config:
-    """A configuration file's content, or nothing configured. Raises ConfigError."""
+def config(file: Path | None, name: str = "") -> Config:
+    """A configuration file's content, or nothing configured. Raises ConfigError, which calls it by `name`."""
     if file is None:
         return Config()
     try:
@@ -91,15 +91,15 @@ def config(file: Path | None) -> Config:
             raw = data.read(MAX_CONFIG_BYTES + 1)
         text = raw.decode("utf-8")
     except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror or error}") from error
+        raise ConfigError(f"{name or file}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{file}: no UTF-8 text (byte {error.start})") from error
+        raise ConfigError(f"{name or file}: no UTF-8 text (byte {error.start})") from error
     if len(raw) > MAX_CONFIG_BYTES:
-        raise ConfigError(f"{file}: over {MAX_CONFIG_BYTES:,} bytes, which no site needs")
+        raise ConfigError(f"{name or file}: over {MAX_CONFIG_BYTES:,} bytes, which no site needs")
     try:
         found = load_config(text)
     except ConfigError as error:
-        raise ConfigError(f"{file}: {error}") from error
+        raise ConfigError(f"{name or file}: {error}") from error
     if found.public_roots:
         return replace(found, public_roots=str(file.parent / found.public_roots))
     return found

@@ -71,7 +71,7 @@ def _bundle(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Source, Op
             stack.enter_context(closing(bundle))
             if len(arguments.files) > 1:
                 raise ConfigError(f"{path} is a bundle, which holds one run: read it alone")
-            return source_of(path, bundle), options_of(arguments, bundle)
+            return source_of(path, bundle), options_of(arguments, path, bundle)
     return None
 
 
