@@ -26,6 +26,9 @@ class Packet(NamedTuple):
     ttl: int = 64
 
 
+BYTES = np.zeros(64, np.uint8)
+
+
 def segments(packets: Sequence[Packet], first: int = 1) -> Segments:
     columns = {
         name: np.array([getattr(packet, name) for packet in packets], np.int64)
@@ -42,7 +45,7 @@ def table_of(packets: Sequence[Packet], *sizes: int) -> tuple[FlowTable, list[tu
     for size in (*sizes, len(rest)):
         part, rest = rest[:size], rest[size:]
         seg = segments(part, number)
-        out = table.add(seg)
+        out = table.add(seg, BYTES)
         handed += zip(*(c.tolist() for c in (out.flow, out.side, out.offset, seg.number[out.row])), strict=True)
         number += len(part)
     return table, sorted(handed, key=lambda one: one[3])
@@ -271,11 +274,11 @@ def test_payload_of_a_reset_is_not_part_of_the_stream() -> None:
 
 def test_closed_and_read_streams_are_not_handed_out() -> None:
     table = FlowTable()
-    table.add(segments([Packet(**UP, flags=SYN), Packet(**DOWN, flags=SYN | ACK)]))
+    table.add(segments([Packet(**UP, flags=SYN), Packet(**DOWN, flags=SYN | ACK)]), BYTES)
     table.rows["position"][0] = (10, 0)
     table.rows["open"][0] = (1, 0)
     sample = [Packet(**UP, seq=1, length=10), Packet(**UP, seq=1, length=11), Packet(**DOWN, seq=1, length=5)]
-    assert table.add(segments(sample, 3)).row.tolist() == [1]
+    assert table.add(segments(sample, 3), BYTES).row.tolist() == [1]
 
 
 def test_flow_fields_are_in_the_order_that_outcome_unpacks() -> None:

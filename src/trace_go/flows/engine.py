@@ -90,7 +90,7 @@ class Engine:
             self._datagrams(data, segments, notes)
         if self._share.count > 1:
             segments = segments.take(np.flatnonzero(self._share.has(segments)))
-        self._streams(data.data, segments, self._table.add(segments), notes)
+        self._streams(data.data, segments, self._table.add(segments, data), notes)
         if len(quic := _quic_like(data, segments)):
             self._table.mark_quic(segments.take(quic))
         places = batch.place(np.array([number for number, *_ in notes], np.int64)).tolist()
@@ -268,6 +268,8 @@ class Engine:
             client_name=self._client_name,
             endpoint=self._endpoint,
             owners=owners or {},
+            twice=self._table.sequels.twice,
+            waits=self._table.sequels.waits,
         )
         quoted, talk_of = self._quoted(), self._talks.pop if last else self._talks.get
         for first in range(0, self._table.count, SOME_FLOWS):

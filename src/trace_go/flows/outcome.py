@@ -10,7 +10,7 @@ from trace_go.flows.conversation import Conversation
 from trace_go.flows.reassembly import Side
 from trace_go.flows.table import UDP_KEY
 from trace_go.model.evidence import Visibility, file_of
-from trace_go.model.flow import Endpoint, Flow, Outcome, Reset, Tunnel
+from trace_go.model.flow import Endpoint, Flow, Outcome, Reset, Tunnel, Twice, Wait
 from trace_go.model.http import Exchange
 from trace_go.model.tls import ClientHello, TlsSession, TlsState
 
@@ -59,6 +59,9 @@ class Context(Struct, frozen=True, kw_only=True):
     client_name: Callable[[ClientHello], str]
     endpoint: Callable[[int], Endpoint]
     owners: Mapping[tuple[str, int, str, int], str]
+    twice: Mapping[int, Twice]
+    waits: Mapping[int, Wait]
+    """by number of the flow"""
 
     def watched_until(self, time_ns: int) -> int:
         return self.ends_ns[min(bisect_left(self.ends_ns, time_ns), len(self.ends_ns) - 1)]
@@ -235,6 +238,8 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         tls=tls,
         tunnel=tunnel,
         exchanges=exchanges,
+        twice=context.twice.get(number),
+        wait=None if udp else context.waits.get(number),
         process=context.owners.get((ends[client].ip, ends[client].port, ends[server].ip, ends[server].port)),
     )
 

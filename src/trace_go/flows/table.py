@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from trace_go.flows.decode import ACK, FIN, RST, SYN, UDP, Segments
 from trace_go.flows.grouping import Rows, group, retransmitted, starts_of, unwrapped
+from trace_go.flows.sequels import Sequels
 from trace_go.model.evidence import FILE_SHIFT
-from trace_go.model.packets import I64
+from trace_go.model.packets import I64, U8
 
 UDP_KEY = 1 << 60
 """keeps UDP and TCP flows of the same endpoints apart; endpoints stay below 2**52"""
@@ -69,24 +70,26 @@ class FlowTable:
     def __init__(self) -> None:
         self.rows = np.zeros(1024, FLOW)
         self.count = 0
+        self.sequels = Sequels()
         self._live: dict[tuple[int, int], int] = {}
 
-    def add(self, seg: Segments) -> Stretch:
-        """Count TCP and UDP segments, which come in file order."""
+    def add(self, seg: Segments, data: U8) -> Stretch:
+        """Count TCP and UDP segments, which come in file order. data: the batch's bytes."""
         source, target = (seg.src << 16) | seg.sport, (seg.dst << 16) | seg.dport
         low, high = np.minimum(source, target), np.maximum(source, target)
         low[seg.protocol == UDP] |= UDP_KEY
         runs = self._runs(seg, (source > target).astype(np.int64), low, high)
         self._count(seg, runs)
         self._events(seg, runs)
-        data = np.flatnonzero((seg.length[runs.order] > 0) & ((runs.flags & RST) == 0))
+        filled = np.flatnonzero((seg.length[runs.order] > 0) & ((runs.flags & RST) == 0))
+        self._waits(seg, runs, filled)
         parts = []
         for which in (0, 1):
-            mine = data[runs.side[data] == which]
+            mine = filled[runs.side[filled] == which]
             self._payload(seg, runs, which, mine)
             tcp = self.rows["low"][runs.flow] < UDP_KEY
             self._acks(seg, runs, which)
-            parts.append(self._stream(seg, runs, which, mine[tcp[runs.run[mine]]]))
+            parts.append(self._stream(seg, data, runs, which, mine[tcp[runs.run[mine]]]))
         at, offset = (np.concatenate(column) for column in zip(*parts, strict=True))
         sort = np.argsort(at)
         at = at[sort]
@@ -102,6 +105,7 @@ class FlowTable:
         """Forget all flows but these, given in their order; returns old number → new number."""
         place = dict(zip(flows.tolist(), range(len(flows)), strict=True))
         self.rows, self.count = self.rows[flows], len(flows)
+        self.sequels.keep(flows, place)
         self._live = {key: place[flow] for key, flow in self._live.items() if flow in place}
         return place
 
@@ -138,6 +142,7 @@ class FlowTable:
             grown = np.zeros(max(self.count, 2 * len(self.rows)), FLOW)
             grown[:first] = self.rows[:first]
             self.rows = grown
+            self.sequels.grow(len(grown))
         rank = np.argsort(at)
         at, side, low, high = at[rank], side[rank], low[rank], high[rank]
         rows, flags = self.rows[first : self.count], seg.flags[at]
@@ -216,7 +221,16 @@ class FlowTable:
         last = data[_ends(starts_of(runs.run[data]), len(data))]
         self.rows["last_data_ns"][runs.flow[runs.run[last]], which] = seg.time_ns[runs.order[last]]
 
-    def _stream(self, seg: Segments, runs: _Runs, which: int, data: Rows) -> tuple[Rows, I64]:
+    def _waits(self, seg: Segments, runs: _Runs, filled: Rows) -> None:
+        """What the client of each flow waited for; before first and last times are taken over."""
+        run = runs.run[filled]
+        starts = starts_of(run)
+        flow = runs.flow[run[starts]]
+        rows = self.rows[["client", "last_data_ns"]][flow]
+        row, side = runs.order[filled], runs.side[filled]
+        self.sequels.wait(seg, rows["client"], flow, row, side, starts, rows["last_data_ns"])
+
+    def _stream(self, seg: Segments, memory: U8, runs: _Runs, which: int, data: Rows) -> tuple[Rows, I64]:
         """Follow one side's TCP payload; returns the places that an open head may need, and their stream offsets."""
         starts = starts_of(runs.run[data])
         self._base(seg, runs, which, data[starts])
@@ -226,6 +240,7 @@ class FlowTable:
         again, reach = retransmitted(begin, length, starts, rows["reach"][:, which])
         resent = np.bincount(runs.run[data[again]], minlength=len(runs.flow))
         self.rows["resent"][runs.flow, which] += resent
+        self.sequels.follow(seg, memory, which, rows["client"], flow, row, begin, starts, rows["last"][:, which])
         self.rows["last"][flow, which] = begin[_ends(starts, len(data))]
         self.rows["reach"][flow, which] = reach
         sizes, base = np.diff(starts, append=len(data)), rows["base"][:, which]

@@ -53,6 +53,30 @@ class Reset(Struct, frozen=True, kw_only=True, gc=False):
     then_ttl: int = 0
 
 
+class Twice(Struct, frozen=True, kw_only=True, gc=False):
+    """Data that one end is said to have sent twice, in the same place of its stream and with other bytes."""
+
+    from_client: bool
+    packet: int
+    ttl: int
+    """hop limit"""
+    then_packet: int
+    then_ttl: int
+    then_ns: int
+
+
+class Wait(Struct, frozen=True, kw_only=True, gc=False):
+    """The longest pause between payload of the client and the next payload, the server's; at least a second."""
+
+    request_packet: int
+    request_bytes: int
+    """of that packet, as captured"""
+    answer_packet: int
+    answer_bytes: int
+    answer_ns: int
+    waited_ns: int
+
+
 _SOCKS_GRANTED = {"socks4": 90, "socks5": 0}
 
 
@@ -154,6 +178,8 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
     exchanges: tuple[Exchange, ...]
     process: str | None
     """`go (1234)` when the command's process table showed it"""
+    twice: Twice | None = None
+    wait: Wait | None = None
 
     @property
     def name(self) -> str | None:
