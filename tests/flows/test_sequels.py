@@ -89,6 +89,7 @@ def slow(packets: Sequence[Sent]) -> tuple[Twice | None, Wait | None]:
                 twice = Twice(
                     from_client=packet.side == 1,
                     packet=before[0],
+                    time_ns=before[1].time_ns,
                     ttl=before[1].ttl,
                     then_packet=number,
                     then_ttl=packet.ttl,

@@ -31,6 +31,8 @@ QUEUE_PACKETS = 10_000  # nothing is lost that the mode does not drop
 FORGED_TTL = 47  # a box that stands nearer than the servers do, and starts from another value
 FORGED_IP_ID = 0x4D4D
 HANDSHAKE, CLIENT_HELLO = 0x16, 0x01
+FORGED_ALERT = bytes.fromhex("15030300020228")  # fatal handshake_failure
+FORGED_PAGE = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 8\r\nConnection: close\r\n\r\nblocked\n"
 SERVFAIL = 2
 
 Packet: TypeAlias = Any  # scapy's layers have no types
@@ -98,6 +100,16 @@ class Adversary:
         to_client = segment(packet, back=True, flags="RA", seq=packet[TCP].ack, ack=end)
         return pairs(0, to_client, packet, segment(packet, back=False, flags="RA", seq=end, ack=packet[TCP].ack))
 
+    def inject_answer(self, packet: Packet, up: bool, connection: Connection) -> list[Sent]:
+        data = bytes(packet[TCP].payload)
+        asked = data.startswith(b"GET ") and any(name.encode() in data for name in self.names)
+        if not up or connection.hit or not (asked or self.names_it(packet)):
+            return pairs(0, packet)
+        connection.hit = True
+        forged = segment(packet, back=True, flags="PA", seq=packet[TCP].ack, ack=packet[TCP].seq + len(data))
+        forged[TCP].window = 65535
+        return pairs(0, forged / (FORGED_PAGE if asked else FORGED_ALERT), packet)
+
     def drop_hello(self, packet: Packet, up: bool, connection: Connection) -> list[Sent]:
         connection.hit = connection.hit or (up and self.names_it(packet))
         return [] if connection.hit else pairs(0, packet)
@@ -160,6 +172,7 @@ class Adversary:
 TCP_MODES: dict[str, Callable[[Adversary, Packet, bool, Connection], list[Sent]]] = {
     "reset-syn": Adversary.reset_syn,  # a forged reset answers the SYN, which passes all the same
     "reset-hello": Adversary.reset_hello,  # forged resets to both ends as soon as a ClientHello names it
+    "inject-answer": Adversary.inject_answer,  # an answer to the ClientHello or GET, ahead of the server's
     "drop-hello": Adversary.drop_hello,  # nothing passes any more from a ClientHello on that names it
     "drop-large": Adversary.drop_large,  # packets over `after_bytes` vanish without ICMP, `toward` one end or both
     "lose": Adversary.lose,  # each `every`th segment with data from the server vanishes

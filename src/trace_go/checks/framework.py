@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from trace_go.checks import proof
+from trace_go.checks.interference import forged_data
 from trace_go.gocmd.environment import why_no_proxy
 from trace_go.model.evidence import Confidence, Evidence, EvidenceKind
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
@@ -33,11 +34,13 @@ class Meta(Struct, frozen=True, kw_only=True):
 def failed(case: Case, *kinds: str) -> dict[str, list[Request]]:
     """Requests that failed in one of these ways, by the party where they broke.
 
-    Those that missed the forward proxy are left out: proxy-not-used tells more.
+    Those that missed the forward proxy are left out, and those that somebody else answered: proxy-not-used and
+    injected-data tell more.
     """
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
-        if request.failure and request.failure.kind in kinds and not missed_proxy(case, request):
+        elsewhere = missed_proxy(case, request) or forged_data(proof.flow_of(case, request))
+        if request.failure and request.failure.kind in kinds and not elsewhere:
             groups[where(request)].append(request)
     return groups
 

@@ -18,7 +18,7 @@ HEAD = 24
 LONG_NS = 1_000_000_000
 """waiting that is worth telling"""
 
-_LAST = np.dtype([("number", "i8", 2), ("length", "i8", 2), ("ttl", "i8", 2), ("head", "u1", (2, HEAD))])
+_LAST = np.dtype([(name, "i8", 2) for name in ("number", "time_ns", "length", "ttl")] + [("head", "u1", (2, HEAD))])
 """of each side's last segment with payload; number 0 = there was none, length = bytes captured"""
 
 
@@ -66,7 +66,8 @@ class Sequels:
             self._compare(seg, data, which, client, flow, row, starts, again)
         end = row[np.append(starts, len(row))[1:] - 1]
         kept = self._last
-        kept["number"][flow, which], kept["ttl"][flow, which] = seg.number[end], seg.ttl[end]
+        for name in ("number", "time_ns", "ttl"):
+            kept[name][flow, which] = getattr(seg, name)[end]
         kept["length"][flow, which], kept["head"][flow, which] = seg.captured[end], _heads(seg, data, end)
 
     def _compare(
@@ -77,6 +78,7 @@ class Sequels:
         first, earlier, kept = starts[run] == again, row[again - 1], self._last[flow[run]]
         number = np.where(first, kept["number"][:, which], seg.number[earlier])
         ttl = np.where(first, kept["ttl"][:, which], seg.ttl[earlier])
+        time_ns = np.where(first, kept["time_ns"][:, which], seg.time_ns[earlier])
         size = np.where(first, kept["length"][:, which], seg.captured[earlier])
         head = np.where(first[:, None], kept["head"][:, which], _heads(seg, data, earlier))
         size = np.minimum(size, seg.captured[row[again]])
@@ -90,6 +92,7 @@ class Sequels:
             found = Twice(
                 from_client=bool(client[group] == which),
                 packet=int(number[place]),
+                time_ns=int(time_ns[place]),
                 ttl=int(ttl[place]),
                 then_packet=int(seg.number[second]),
                 then_ttl=int(seg.ttl[second]),

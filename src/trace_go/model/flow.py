@@ -58,6 +58,7 @@ class Twice(Struct, frozen=True, kw_only=True, gc=False):
 
     from_client: bool
     packet: int
+    time_ns: int
     ttl: int
     """hop limit"""
     then_packet: int

@@ -22,6 +22,7 @@ _HANDLERS = {
     Role.CHECKSUM_DB: HandledBy.CHECKSUM_DB,
     Role.ORIGIN: HandledBy.DIRECT,
 }
+FORGER = "A device on the way"
 _BEFORE_TLS = (Stage.DNS, Stage.CONNECT, Stage.PROXY)
 _ASKED_RESOLVER = re.compile(r"\blookup \S+ on (\S+?):\d+: ")
 """net.DNSError"""
@@ -42,6 +43,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     """address of the server that go's log names"""
     opaque: bool = False
     """neither the requests on the connection are known, nor what for it was opened"""
+    forged: bool = False
+    """the answer that the client took was put in the place of the server's on the way"""
 
     @property
     def flow(self) -> Flow | None:
@@ -115,8 +118,20 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
                 broken=stage is Stage.TLS,
             )
         )
+    if leg.forged:
+        way.append(
+            Hop(
+                role=Role.INTERCEPTOR,
+                host=None,
+                ip=None,
+                flow=flow.id if flow else None,
+                label=FORGER,
+                broken=stage is not None,
+            )
+        )
     known = index.known(leg.host)
     # Whoever terminates TLS hides what is behind it; that the named server was reached is then hearsay.
+    hidden = hidden or leg.forged
     guessed = leg.opaque and not _purpose(index, leg)
     way.append(
         Hop(
@@ -155,6 +170,8 @@ def handler(index: Index, legs: Sequence[Leg], *, answered: bool) -> tuple[Handl
     An interceptor wins over the name that it claims. Go's word that a chain was fine does not tell whose chain it was.
     """
     for leg in legs:
+        if leg.forged:
+            return HandledBy.MITM, Confidence.HIGH
         judgement = leg.judgement(index)
         if judgement and judgement.interceptor and (answered or (leg.flow and leg.flow.tls and leg.flow.tls.server)):
             told = judgement.interceptor_confidence or Confidence.HIGH

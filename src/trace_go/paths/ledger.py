@@ -241,6 +241,9 @@ class _Builder:
         if first.failure and first.failure is row.failure:
             row = replace(row, failure=sharpened(first.failure, first.flow))
             first = replace(first, failure=row.failure)
+        if first.forged and row.failure:
+            row = replace(row, failure=failure("forged-answer", row.failure.text))
+            first = replace(first, failure=row.failure)
         exchange, sent = None, row.sent
         if first.flow and row.flow is None:
             flow = first.flow
@@ -305,6 +308,7 @@ class _Builder:
             failure=found,
             address=remote[0] if remote else None,
             opaque=row.artifact is Artifact.CONNECTION,
+            forged=_forged(carried.flow, wanted.url),
         )
 
     def _role(self, row: Row, url: str, host: str, flow: Flow | None) -> Role:
@@ -369,6 +373,14 @@ class _Builder:
                 else:
                     proof.append(evidence.packet(judgement.packet, text, judgement.file))
         return tuple(dict.fromkeys(proof))
+
+
+def _forged(flow: Flow | None, url: str) -> bool:
+    """Whether the answer to a request in clear is data in place of which the server sent other data."""
+    twice = flow.twice if flow else None
+    if flow is None or twice is None or twice.from_client:
+        return False
+    return any(item.url == url and item.response_packet == twice.packet for item in flow.exchanges)
 
 
 def _repository(row: Row) -> str | None:

@@ -10,7 +10,8 @@ Why it matters
 
 How we know
     The RST's TTL differs from that of another packet of the server that came after it. A server that resets a
-    connection says nothing more but RST. For resets where only one of the two can be told, see reset-in-handshake.
+    connection says nothing more but RST. That it came sooner than anything of the server could is told as well. For
+    resets where only one of the two can be told, see reset-in-handshake.
 
 False positives
     A proxy that terminates TCP near the client and passes some packets on. Networks of virtual machines in user mode
@@ -28,7 +29,7 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import handshake, shell, site
 from trace_go.checks.framework import Meta, count, failed, finding
-from trace_go.checks.interference import forged_reset
+from trace_go.checks.interference import forged_reset, too_soon
 from trace_go.checks.proof import flow_of
 from trace_go.model import evidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
@@ -82,6 +83,8 @@ def _stage(flow: Flow) -> tuple[str, str]:
 def _proof(flow: Flow, reset: Reset) -> tuple[evidence.Evidence, ...]:
     server = flow.server.ip
     return (
-        evidence.packet(reset.packet, f"RST in the name of {server}, TTL {reset.ttl}", flow.file),
+        evidence.packet(
+            reset.packet, f"RST in the name of {server}, TTL {reset.ttl}{too_soon(flow, reset.time_ns)}", flow.file
+        ),
         evidence.packet(reset.then_packet, f"{server} itself goes on, TTL {reset.then_ttl}", flow.file),
     )
