@@ -10,7 +10,8 @@ Why it matters
 
 How we know
     Times between packets, and go's own time until the headers of an answer, less what the connection took. Reported
-    from 1 s (name, connection, TLS, tunnel) or 2 s (answer) on.
+    from 1 s (name, connection, TLS, tunnel) or 2 s (answer) on. Where TLS hides requests, the longest pause between
+    what must be one by its size and the server's next data; with medium confidence.
 
 False positives
     A mirror that must fetch a module first answers late once. A machine that is busy itself measures its own delays.
@@ -31,16 +32,20 @@ from trace_go.checks.framework import SLOW_S, Meta, count, finding
 from trace_go.checks.proof import flow_of, lookups_of, of_lookup
 from trace_go.model import evidence
 from trace_go.model.dns import Lookup
-from trace_go.model.evidence import Evidence
+from trace_go.model.evidence import Confidence, Evidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
-from trace_go.model.flow import Flow
-from trace_go.model.ledger import Request
+from trace_go.model.flow import Flow, Wait
+from trace_go.model.ledger import Artifact, Request
 from trace_go.model.report import Case
 
 META = Meta(group="transport", severity=Severity.WARNING, audience=Audience.OPERATOR, cause_rank=86)
 
 LONG_S = 1.0
 """a lost packet at the start of a connection costs as much (RFC 6298 §2); the round trip round the world takes 0.3 s"""
+REQUEST_BYTES, ANSWER_BYTES = 56, 100
+"""TLS 1.3 adds 22 bytes, a frame of HTTP/2 has 9: two updates of a window or a ping beside one make 52 (RFC 9113 §6),
+and a GOAWAY with a few words fewer than 100"""
+_HIDDEN = " TLS hides what was asked."
 _STAGES = {
     "dns": ("The resolver took {0} for {1}", "dig {}"),
     "connect": ("{1} took {0} to accept a connection", "curl -sS -o /dev/null -w %{{time_connect}} {}"),
@@ -58,7 +63,7 @@ def find(case: Case) -> Iterator[Finding]:
     for host, requests in hosts.items():
         for stage in _STAGES:
             limit_s = SLOW_S if stage == "response" else LONG_S
-            if all((getattr(item.timings, f"{stage}_s") or 0.0) < limit_s for item in requests):
+            if all((_at_most(case, item, stage) or 0.0) < limit_s for item in requests):
                 continue
             first, lookups = min(item.start_ns for item in requests), lookups_of(case, host)
             all_times = ((item.id, _took(case, item, stage, first, lookups)) for item in requests)
@@ -68,11 +73,25 @@ def find(case: Case) -> Iterator[Finding]:
                 yield _finding(case, host, stage, slow, times)
 
 
+def _at_most(case: Case, request: Request, stage: str) -> float | None:
+    """Seconds of a stage; of an answer that TLS hides, the longest pause behind what may have been a request."""
+    told: float | None = getattr(request.timings, f"{stage}_s")
+    hidden = stage == "response" and request.artifact is Artifact.CONNECTION
+    flow = flow_of(case, request) if hidden and told is None else None
+    wait = flow.wait if flow else None
+    if flow is None or wait is None or wait.request_bytes < REQUEST_BYTES or wait.answer_bytes < ANSWER_BYTES:
+        return told
+    ready_ns = flow.tls.established_ns if flow.tls else 0
+    return wait.waited_ns / 1e9 if 0 < ready_ns <= wait.answer_ns - wait.waited_ns else told
+
+
 def _finding(case: Case, host: str, stage: str, slow: list[Request], times: dict[int, float]) -> Finding:
     worst = max(slow, key=lambda item: times[item.id])
     title, command = _STAGES[stage]
     others = [took for number, took in times.items() if number not in {item.id for item in slow}]
-    waited = f"{count(len(slow), 'request')} {'waited' if stage == 'response' else 'used that connection'}"
+    hidden = stage == "response" and worst.timings.response_s is None
+    noun = "connection" if hidden else "request"
+    waited = f"{count(len(slow), noun)} {'waited' if stage == 'response' else 'used that connection'}"
     usual = f"; {count(len(others), 'other')} took {median(others) * 1000:.0f} ms" if others else ""
     about = {"dns": host, "response": worst.url or f"{site(case, worst)}/"}.get(stage, f"{site(case, worst)}/")
     flow = flow_of(case, worst)
@@ -81,11 +100,13 @@ def _finding(case: Case, host: str, stage: str, slow: list[Request], times: dict
         "slow-stage",
         META,
         title=title.format(f"{times[worst.id]:.1f} s", host),
-        detail=f"{waited}{usual}. {_rest(worst, stage)}",
+        detail=f"{waited}{usual}.{_HIDDEN if hidden else ''} {_rest(worst, stage)}",
         remedy=Remedy(text="Measure the same stage again, and from elsewhere.", command=shell(command, about)),
         subject=f"{host}:{stage}",
         requests=slow,
         evidence=_proof(case, host, stage, flow),
+        signs=_pause(flow.wait, flow.file) if hidden and flow and flow.wait else (),
+        confidence=Confidence.MEDIUM if hidden else Confidence.HIGH,
     )
 
 
@@ -96,11 +117,10 @@ def _took(case: Case, request: Request, stage: str, first: int, lookups: list[Lo
     lookups: of the host.
     """
     timings = request.timings
-    if stage != "response":
-        took: float | None = getattr(timings, f"{stage}_s")
-        return took
+    if stage != "response" or timings.response_s is None:
+        return _at_most(case, request, stage)
     flow = flow_of(case, request)
-    if timings.response_s is None or flow is None:
+    if flow is None:
         return timings.response_s if request.start_ns != first else None
     asked = [item.start_ns for item in lookups if item.start_ns <= flow.start_ns]
     ready_ns = (flow.tls.established_ns if flow.tls else 0) or flow.syn_ack_ns
@@ -115,6 +135,15 @@ def _rest(request: Request, stage: str) -> str:
     own = {"dns": "name", "connect": "connection", "tls": "TLS"}.get(stage, stage)
     rest = [f"{name} {value * 1000:.0f} ms" for name, value in known.items() if value is not None and name != own]
     return f"The other stages: {', '.join(rest)}." if rest else "Other stages are not observable."
+
+
+def _pause(wait: Wait, file: int) -> list[Evidence]:
+    text = f"{wait.request_bytes} bytes of the client, then nothing for {wait.waited_ns / 1e9:.1f} s"
+    return [
+        evidence.packet(wait.request_packet, text, file),
+        evidence.packet(wait.answer_packet, f"{wait.answer_bytes:,} bytes of the server", file),
+        evidence.inference("what is longer than HTTP/2's own small messages is taken for a request and its answer"),
+    ]
 
 
 def _proof(case: Case, host: str, stage: str, flow: Flow | None) -> list[Evidence]:
