@@ -324,3 +324,23 @@ def test_damaged_messages_are_read_or_refused(case: bytes, edits: list[tuple[int
         assert name.isascii()
         assert name.isprintable()
         assert " " not in name
+
+
+@pytest.mark.parametrize(
+    ("flags", "extra", "told"),
+    [
+        ("0100", "00002904d0000000000000", True),
+        ("0120", "00002904d0000000000000", True),
+        ("0100", "00002904d0000080000000", False),  # DNSSEC OK, as validating resolvers ask
+        ("0100", "00002904d000000000000c000a0008" + "11" * 8, False),  # a cookie, as dig sends it
+        ("8180", "00002904d0000000000000", False),
+    ],
+)
+def test_a_query_as_go_makes_it(flags: str, extra: str, told: bool) -> None:
+    data = bytes.fromhex(f"abcd{flags}0001000000000001" + "05" + b"proxy".hex() + "00" + "00010001" + extra)
+    assert dns.message(data).as_go_asks == told
+
+
+def test_other_queries_are_not_gos() -> None:
+    plain = bytes.fromhex("abcd01000001000000000000" + "05" + b"proxy".hex() + "00" + "00010001")
+    assert not dns.message(plain).as_go_asks

@@ -14,6 +14,7 @@ from trace_go.model.flow import Outcome
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role, Stage
 from trace_go.model.report import Case
 from trace_go.model.words import some as some  # one of the phrases that checks share
+from trace_go.paths.guesses import GUESSED
 
 _RESPONSE = "\n\tserver response:"
 
@@ -188,6 +189,8 @@ def finding(
     An error that was made good by another entry of GOPROXY is a warning, unless `severity` says otherwise.
     """
     requests = tuple(requests)
+    if confidence is Confidence.HIGH and requests and all(GUESSED in item.evidence for item in requests):
+        confidence = Confidence.MEDIUM
     default = Severity.WARNING if meta.severity is Severity.ERROR and requests and recovered(case, requests) else None
     return Finding(
         id=check_id,

@@ -43,6 +43,7 @@ class _Open:
     answers: list[tuple[DnsMessage, _Query, str, int, int]] = field(default_factory=list)
     """message, the query it answers, transport, packet, time"""
     icmp: str | None = None
+    as_go_asks: bool = False
 
 
 class Names:
@@ -74,6 +75,7 @@ class Names:
             found = self._overtaken(query, key, time_ns) or self._asked(key, transport, time_ns)
             if found and len(found.query_packets) < MAX_QUERIES:
                 found.query_packets.append(number)
+                found.as_go_asks = found.as_go_asks or message.as_go_asks
                 if not any(known == query and time_ns - at < TWICE_NS for known, _, at in found.sent):
                     found.sent.append((query, transport, time_ns))
                 self._by_query[query, key] = self._latest[query] = found
@@ -171,5 +173,6 @@ def _freeze(item: _Open) -> Lookup:
         query_packets=tuple(item.query_packets),
         answer_packets=tuple(answer[3] for answer in item.answers),
         icmp_error=item.icmp,
+        as_go_asks=item.as_go_asks,
         file=file_of((*item.query_packets, *(answer[3] for answer in item.answers))[0]),
     )

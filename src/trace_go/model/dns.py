@@ -23,6 +23,8 @@ class DnsMessage(Struct, frozen=True, kw_only=True, gc=False):
     """(name, type)"""
     answers: tuple[DnsRecord, ...]
     oddities: tuple[str, ...]
+    as_go_asks: bool = False
+    """a query as Go's own resolver makes it (net/dnsclient_unix.go, newRequest)"""
 
 
 class Lookup(Struct, frozen=True, kw_only=True, gc=False):
@@ -53,3 +55,5 @@ class Lookup(Struct, frozen=True, kw_only=True, gc=False):
     icmp_error: str | None = None
     """`port unreachable`, … when an ICMP error answered the query"""
     file: int = 0
+    as_go_asks: bool = False
+    """a query came as Go's own resolver makes it"""

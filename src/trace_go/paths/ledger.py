@@ -23,6 +23,7 @@ from trace_go.model.ledger import Artifact, Failure, HandledBy, Request, Request
 from trace_go.paths.carrier import Carriers, Wanted, ends
 from trace_go.paths.failures import failure, of_flow, of_lookup, sharpened
 from trace_go.paths.git import place_of
+from trace_go.paths.guesses import GUESSED, guessed_clients, is_variant, to_proxy
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
 from trace_go.paths.index import Index, is_extra, of_go, passed_on
 from trace_go.paths.inferred import inferred
@@ -66,6 +67,8 @@ class _Builder:
         self.account = account
         self.index = Index(traffic, hosts, judgements)
         self.carriers = Carriers(self.index)
+        self.guessed = set() if account.present else guessed_clients(traffic, hosts)
+        """clients"""
         self._flows_used = passed_on(traffic.flows)
         """those whose requests have rows; of a connection that is seen twice, the second has none of its own"""
         self.clear = [
@@ -131,9 +134,11 @@ class _Builder:
             if flow.id in self._flows_used or flow.transport != "tcp" or flow.protocol == "dns":
                 continue
             name = self.index.name(flow)
-            if not of_go(flow) and (self.account.present or not self._mirror(name)):
+            guessed = flow.client.ip in self.guessed
+            if not guessed and not of_go(flow) and (self.account.present or not self._mirror(name)):
                 continue
             broken = of_flow(flow, self.index.judgement(flow, name))
+            broken = broken if self.account.present or self._mirror(name) else to_proxy(flow, broken)
             if is_extra(flow) and ((flow.client.ip, name) in busy or with_account):
                 continue
             if with_account and (name in explained or broken is None or flow.server.ip in addresses):
@@ -152,7 +157,11 @@ class _Builder:
             url=f"{scheme}://{f'[{host}]' if ':' in host else host}" + ("" if port == default else f":{port}"),
             artifact=Artifact.CONNECTION,
             failure=broken,
-            evidence=(_shown(flow, name), *(evidence.inference(item.text) for item in told)),
+            evidence=(
+                _shown(flow, name),
+                *(evidence.inference(item.text) for item in told),
+                *[GUESSED] * (flow.client.ip in self.guessed and not self._mirror(name)),
+            ),
             visibility=Visibility.NOT_OBSERVABLE,
             inferred=told,
             flow=flow,
@@ -165,8 +174,10 @@ class _Builder:
         if self.account.log.fetches:
             return
         clients = {flow.client.ip for flow in self.index.traffic.flows if of_go(flow)}
+        asked = {name for name, lookups in self.index.lookups.items() if lookups[0].client in self.guessed}
         for name, lookups in self.index.lookups.items():
-            known = self._mirror(name)
+            guessed = name in asked and not is_variant(name, asked) and not self._mirror(name)
+            known = self._mirror(name) or guessed
             if any(item.addresses for item in lookups) or not (
                 known or any(item.client in clients for item in lookups)
             ):
@@ -184,6 +195,7 @@ class _Builder:
                             evidence.packet(packet, broken.text, first.file)
                             if packet
                             else evidence.inference(broken.text),
+                            *[GUESSED] * guessed,
                         ),
                         visibility=Visibility.NOT_OBSERVABLE,
                         start_ns=first.start_ns,

@@ -56,6 +56,12 @@ def rcode_name(n: int) -> str:
     return _RCODES[n] if n < len(_RCODES) else f"RCODE{n}"
 
 
+_GO_HEADERS = (bytes.fromhex("01000001000000000001"), bytes.fromhex("01200001000000000001"))
+"""a query for one name that wants recursion, with one additional record; with AD where resolv.conf has trust-ad"""
+_GO_OPT = bytes.fromhex("00002904d0000000000000")
+"""OPT (RFC 6891) without options or flags, for answers of 1,232 bytes"""
+
+
 def message(data: bytes) -> DnsMessage:
     """A whole message. The rcode is the header's four bits.
 
@@ -76,6 +82,7 @@ def message(data: bytes) -> DnsMessage:
         questions=questions,
         answers=answers,
         oddities=oddities,
+        as_go_asks=data[2:HEADER_BYTES] in _GO_HEADERS and data.endswith(_GO_OPT),
     )
 
 

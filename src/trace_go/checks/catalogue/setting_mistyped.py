@@ -31,6 +31,7 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import setting, shell, target, unset
 from trace_go.checks.framework import Meta, finding, said, some
+from trace_go.checks.misnamed import misnamed
 from trace_go.gocmd.environment import match_globs, settings
 from trace_go.gocmd.layers import in_effect
 from trace_go.gocmd.spelling import meaningless, meant_goproxy, meant_patterns
@@ -55,6 +56,17 @@ def find(case: Case) -> Iterator[Finding]:
     for name in PATTERNS:
         yield from _matches_nothing(case, name)
     yield from _not_read(case)
+    for request, title in misnamed(case):
+        yield finding(
+            case,
+            "setting-mistyped",
+            META,
+            title=title,
+            detail="Packets do not show which setting it stands in.",
+            remedy=Remedy(text="Look for the name in GOPROXY and GOSUMDB.", command="go env GOPROXY GOSUMDB"),
+            subject=target(request),
+            requests=[request],
+        )
 
 
 def _refused(case: Case) -> Iterator[tuple[str, Finding]]:
