@@ -72,6 +72,9 @@ def redirected_by(request: Request) -> str | None:
 def went_direct(case: Case) -> set[str]:
     """Modules, and repositories that hold modules, that were asked for at their origin, less those that go lacks."""
     lacking = {error.module for error in case.account.log.errors} if case.account.exit_code else set()
+    git = [item for item in case.requests if item.artifact is Artifact.GIT]
+    if git and all(item.failure for item in git):
+        return set()  # where git got nothing, the page that named its repository is not enough
     return {
         item.module
         for item in case.requests
