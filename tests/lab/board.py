@@ -156,9 +156,36 @@ def page(results: Mapping[str, Result]) -> str:
         rules="---|" * len(KINDS),
         totals="\n".join(lines),
         rows="\n".join(rows),
+        causes="\n".join(_causes(results)),
     )
 
 
+def _causes(results: Mapping[str, Result]) -> Iterator[str]:
+    """What packets alone show of the first cause: the same, a weaker one that is true too, or nothing, and why."""
+    kinds: dict[str, list[str]] = {text: [] for text in SHOWN}
+    for name, result in sorted(results.items()):
+        if result.scores and (cause := result.scores["live"].expected):
+            shown = result.scores["packets"].expected
+            kinds[SHOWN[0] if shown == cause else SHOWN[1] if shown else SHOWN[2]].append(name)
+    right = {text: sum(results[name].scores["packets"].cause for name in names) for text, names in kinds.items()}
+    same, weaker, nothing = (len(names) for names in kinds.values())
+    yield "| packets alone show | scenarios | and trace-go tells it |"
+    yield "|---|---:|---:|"
+    yield from (f"| {text} | {len(names)} | {_share(right[text], len(names))} |" for text, names in kinds.items())
+    yield ""
+    yield f"Of the {same + weaker} scenarios of whose cause the wire shows something, strictly the same is told in"
+    yield f"{_share(right[SHOWN[0]], same + weaker)}; of all {same + weaker + nothing} with a cause, in"
+    yield f"{_share(right[SHOWN[0]], same + weaker + nothing)}. The others, and why:"
+    yield ""
+    yield "| scenario | first cause | packets alone show | why |"
+    yield "|---|---|---|---|"
+    for name in (*kinds[SHOWN[1]], *kinds[SHOWN[2]]):
+        scores = results[name].scores
+        causes = _code(scores["live"].expected), _code(scores["packets"].expected)
+        yield f"| {name} | {' | '.join(causes)} | {scenario.hidden_because(name)} |"
+
+
+SHOWN = ("the same first cause", "a weaker one, which is true too", "nothing of it")
 TOTALS = ("right", "not observable", "wrong", "not listed", "first cause right", "findings missed", "findings false")
 PAGE_TEXT = """\
 # Scoreboard
@@ -182,6 +209,10 @@ Each cell: the requests that are right, of all whose handler the input shows; fr
 | scenario | first cause | {inputs} |
 |---|---|{rules}
 {rows}
+
+## First causes from packets alone
+
+{causes}
 """
 
 

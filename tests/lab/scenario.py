@@ -8,6 +8,7 @@ another), [generated] (count, blob_bytes: more modules to require), [gateway], [
 [truth], [truth.packets], [truth.keys], [[truth.requests]]: the classes below.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -197,6 +198,12 @@ HOSTS = {
 
 def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def hidden_because(name: str) -> str:
+    """Why packets alone show another cause: the comment above [truth.packets]; empty where there is none."""
+    found = re.search(r"((?:^# .*\n)+)\[truth\.packets\]", (FOLDER / f"{name}.toml").read_text(), re.MULTILINE)
+    return " ".join(line.removeprefix("# ") for line in found[1].splitlines()) if found else ""
 
 
 def load(name: str, change: str = "") -> Scenario:

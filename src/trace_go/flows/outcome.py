@@ -71,6 +71,8 @@ class _Facts(Struct, frozen=True, kw_only=True):
     syn_ns: int
     syn_count: int
     answered: bool
+    one_sided: bool
+    """the client acknowledges a server of which the capture has nothing"""
     fin_ns: tuple[int, int]
     """first FIN of the client, of the server; 0 = none"""
     reset: Reset | None
@@ -182,6 +184,7 @@ def flow(number: int, row: tuple[Any, ...], talk: Conversation | None, icmp: Quo
         syn_ns=syn_ns,
         syn_count=syn_count,
         answered=(bool(syn_ack_packet) or packets[server] > resets[server]) and not refused,
+        one_sided=not packets[server] and acked_ns[client] > 0,
         fin_ns=(fin_ns[client], fin_ns[server]),
         reset=reset,
         icmp=client in icmp,
@@ -282,7 +285,7 @@ def _tcp_outcome(
     exchanges: tuple[Exchange, ...],
 ) -> Outcome:
     if not facts.answered:
-        return _unanswered(facts)
+        return Outcome.PARTIAL if facts.one_sided else _unanswered(facts)
     if tunnel and tunnel.status is not None and not tunnel.opened:
         return Outcome.TUNNEL_REFUSED
     if tls:
@@ -347,6 +350,8 @@ def _tls_outcome(facts: _Facts, tls: TlsSession) -> Outcome:
     left = tls.state is TlsState.SERVER_HELLO and by_client > 0 and not 0 < by_server <= by_client and not facts.mute
     if facts.abandoned or left:
         return Outcome.IDLE
+    if tls.state is TlsState.SERVER_HELLO and not (facts.closed or facts.hole or facts.in_vain):
+        return Outcome.OPEN  # go gives up after 10 s, and closes
     return _broken_off(facts, Outcome.SILENT if tls.state is TlsState.CLIENT_HELLO else Outcome.CLOSED_IN_HANDSHAKE)
 
 

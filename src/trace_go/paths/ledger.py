@@ -174,6 +174,8 @@ class _Builder:
         if self.account.log.fetches:
             return
         clients = {flow.client.ip for flow in self.index.traffic.flows if of_go(flow)}
+        flows = [flow for flow in self.index.traffic.flows if flow.transport == "tcp" and flow.syn_ns]
+        one_sided = any(flow.outcome is Outcome.PARTIAL for flow in flows) and not any(it.packets_down for it in flows)
         asked = {name for name, lookups in self.index.lookups.items() if lookups[0].client in self.guessed}
         for name, lookups in self.index.lookups.items():
             guessed = name in asked and not is_variant(name, asked) and not self._mirror(name)
@@ -184,6 +186,8 @@ class _Builder:
                 continue
             broken = next((found for item in lookups if (found := of_lookup(item))), None)
             first = lookups[0]
+            if broken and broken.kind == "dns-timeout" and one_sided:
+                continue  # the capture has nothing that comes back
             if broken and (known or broken.kind != "nxdomain"):  # search-domain variants end in NXDOMAIN all the time
                 packet = next(iter((*first.answer_packets, *first.query_packets)), 0)
                 self._add(
