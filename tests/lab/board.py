@@ -182,7 +182,8 @@ def _causes(results: Mapping[str, Result]) -> Iterator[str]:
     for name in (*kinds[SHOWN[1]], *kinds[SHOWN[2]]):
         scores = results[name].scores
         causes = _code(scores["live"].expected), _code(scores["packets"].expected)
-        yield f"| {name} | {' | '.join(causes)} | {scenario.hidden_because(name)} |"
+        why = scenario.hidden_because(name) if name in scenario.names() else ""
+        yield f"| {name} | {' | '.join(causes)} | {why} |"
 
 
 SHOWN = ("the same first cause", "a weaker one, which is true too", "nothing of it")

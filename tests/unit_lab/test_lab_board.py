@@ -117,3 +117,17 @@ def test_committed_results_are_of_scenarios_that_exist() -> None:
     results = board.committed()
     assert results.keys() <= set(scenario.names())
     assert all(result.scores.keys() <= KINDS.keys() for result in results.values() if not result.skipped)
+
+
+def test_what_packets_hide_has_its_reason() -> None:
+    for one in map(scenario.load, scenario.names()):
+        if one.truth.packets.cause != one.truth.cause:
+            assert scenario.hidden_because(one.name), one.name
+
+
+def test_first_causes_from_packets_are_counted() -> None:
+    lines = board.page(board.committed()).partition("## First causes")[2].splitlines()
+    counts = [int(line.split("|")[2]) for text in board.SHOWN for line in lines if line.startswith(f"| {text} |")]
+    causes = [one for one in board.committed().values() if one.scores and one.scores["live"].expected]
+    assert sum(counts) == len(causes)
+    assert len([line for line in lines if line.count("|") == 5]) - 2 == counts[1] + counts[2]
