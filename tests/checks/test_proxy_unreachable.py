@@ -26,8 +26,11 @@ def test_the_proxys_name_does_not_exist(regression: Run) -> None:
     assert regression.frames(found)
 
 
-def test_packets_alone_do_not_know_that_it_is_a_proxy(fires: Run) -> None:
-    assert fires.packets.findings == []
+def test_packets_alone_tell_a_proxy_by_its_port(fires: Run) -> None:
+    found = fires.in_packets
+    assert (found.key, found.confidence) == (fires.only.key, "medium")
+    assert "at port 3128, which is a forward proxy's" in found.detail
+    assert {piece.kind for piece in found.evidence} == {"packet", "inference"}
 
 
 def test_account_alone(fires: Run) -> None:

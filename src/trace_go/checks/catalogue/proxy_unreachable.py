@@ -8,10 +8,11 @@ Why it matters
 
 How we know
     go's `proxyconnect tcp` error; the unanswered or refused SYN to the proxy's address, or the DNS answer for its name.
-    Packets alone do not tell that the address is a proxy's, unless trace-go.toml lists it.
+    From packets alone: a client that asks for names as Go's own resolver does, that gets nothing through, and that tries
+    a port of forward proxies (1080, 3128); with medium confidence.
 
 False positives
-    None known.
+    Another program written in Go, where packets alone are judged.
 
 What to do
     Correct the proxy variables, or unset them where no proxy is needed (a VPN that is off is the usual reason), or list
