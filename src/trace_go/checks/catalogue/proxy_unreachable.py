@@ -8,7 +8,7 @@ Why it matters
 
 How we know
     go's `proxyconnect tcp` error; the unanswered or refused SYN to the proxy's address, or the DNS answer for its name.
-    From packets alone: a client that asks for names as Go's own resolver does, that gets nothing through, and that tries
+    From packets alone: a client that asks for names as Go's own resolver does, gets nothing through, and tries
     a port of forward proxies (1080, 3128); with medium confidence.
 
 False positives
