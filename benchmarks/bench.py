@@ -243,6 +243,7 @@ def main() -> None:
     options = parser.parse_args()
     beside = Path(sys.executable).with_name("trace-go")
     trace_go = str(beside) if beside.exists() else shutil.which("trace-go")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed trace-go has its bytecode, too
     about = machine(trace_go)
     print(about)
     chosen = options.only.split(",")
