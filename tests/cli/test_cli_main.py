@@ -53,7 +53,7 @@ def test_help_names_commands_and_exit_statuses(here: Run) -> None:
     assert done.code == 0
     for word in ("read FILE", "live -i", "explain", "checks", "doctor", "exit status"):
         assert word in done.out
-    assert all(len(line) <= 120 for line in done.out.splitlines())
+    assert all(len(line) <= 80 for line in done.out.splitlines())
 
 
 @pytest.mark.parametrize("name", ["read", "live", "explain", "checks", "doctor"])
@@ -104,3 +104,11 @@ def test_doctor_says_what_to_do(monkeypatch: pytest.MonkeyPatch, here: Run) -> N
     missing = [line for line in done.out.splitlines() if line.startswith("missing")]
     assert {line.split()[1] for line in missing} >= {"go", "tshark", "namespaces"}
     assert all(len(line.split()) > 4 for line in missing)
+
+
+@pytest.mark.parametrize("columns", [60, 200])
+def test_pages_fit_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch, here: Run) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = here("explain", "slow-stage").out.splitlines()
+    assert all(len(line) <= min(columns, 120) or len(line.split()) == 1 for line in lines[:-1])
+    assert max(map(len, lines[:-1])) > min(columns, 120) - 20

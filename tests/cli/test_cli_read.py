@@ -226,7 +226,10 @@ def test_a_bundle_has_its_log_and_says_so(here: Run) -> None:
         (["explain", "interceptor-in-pth"], "did you mean interceptor-in-path?"),
         ([], "nothing to do"),
         (["--"], "nothing to do"),
+        (["live", "-i", "lo", "-a", "soon"], "'soon' is no number of seconds"),
         (["bogus"], "'bogus' is no command"),
+        (["red", HEALTHY], "did you mean `trace-go read`?"),
+        ([HEALTHY], "write `trace-go read "),
         (["go", "mod", "download"], "trace-go -- go"),
         (["--bogus", "--", "true"], "--bogus"),
     ],
@@ -445,5 +448,5 @@ def test_two_vantages(tmp_path: Path, here: Run) -> None:
 def test_a_second_vantage_that_cannot_be_read_is_told(tmp_path: Path, here: Run) -> None:
     (tmp_path / "x").write_bytes(b"nothing")
     done = here("read", HEALTHY, "--beyond", tmp_path / "x")
-    assert "not observable" in done.out
+    assert "Beyond the gateway" not in done.out  # nothing is known of what was seen there
     assert "not a pcap" in done.out

@@ -2,9 +2,14 @@
 
 import argparse
 import difflib
+import shutil
+from textwrap import fill
 
 from trace_go.checks.discovery import Check, discover
 from trace_go.model.errors import ConfigError
+
+MAX_WIDTH = 120
+"""longer lines are hard to read"""
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -20,7 +25,11 @@ def main(arguments: argparse.Namespace) -> int:
     meta = check.meta
     print(f"{check.id}\n{'=' * len(check.id)}")
     print(f"severity {meta.severity}, for {meta.audience}, group {meta.group}\n")
-    print(check.page)
+    print(f"{check.title}.")
+    width = min(shutil.get_terminal_size((MAX_WIDTH, 0)).columns, MAX_WIDTH)
+    for head, text in check.sections.items():
+        print(f"\n{head}")
+        print(fill(text, width, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False))
     print(f"\nAn example, in trace-go's sources: `trace-go read captures/checks/{check.id}/fires.zip`")
     return 0
 

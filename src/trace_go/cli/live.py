@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +24,6 @@ from trace_go.flows.engine import MAX_FLOWS, Engine
 from trace_go.gocmd.config import Config
 from trace_go.gocmd.fingerprints import name_client
 from trace_go.gocmd.hosts import HostBook, load_hosts
-from trace_go.model.errors import ConfigError
 from trace_go.model.flow import Flow
 from trace_go.model.report import CaptureFile
 from trace_go.paths.index import of_go_world
@@ -38,10 +37,6 @@ VIEW_ROWS = 12
 
 
 def main(arguments: argparse.Namespace) -> int:
-    if arguments.count is not None and arguments.count < 1:
-        raise ConfigError("--count takes a number of packets from 1 up")
-    if arguments.duration is not None and not arguments.duration > 0:
-        raise ConfigError("--duration takes seconds above 0")
     common.expect_output(arguments)
     options = common.options(arguments, os.environ, probe=False)
     counter = _Counter()
@@ -128,13 +123,14 @@ class View:
         if begun < self._next:
             return
         flows = engine.finish().flows
-        rows = [flow for flow in flows if of_go_world(flow, self._hosts)][-VIEW_ROWS:]
-        table = Table(title=f"{packets:,} packets, {len(flows):,} flows; ctrl-C for the report", box=None)
+        rows = [flow for flow in flows if of_go_world(flow, self._hosts)]
+        table = Table(box=None)
         for name in ("host", "server", "client", "outcome", "TLS"):
             table.add_column(name)
-        for flow in rows:
+        for flow in rows[-VIEW_ROWS:]:
             table.add_row(*(Text(clean(cell, 60)) for cell in _cells(flow)))
-        self._live.update(table, refresh=True)
+        told = f"{packets:,} packets, {len(flows):,} flows, {len(rows):,} of them go's; ctrl-C for the report"
+        self._live.update(Group(Text(told), table) if rows else Text(told), refresh=True)
         self._next = time.monotonic() + max(VIEW_S, 10 * (time.monotonic() - begun))
 
 

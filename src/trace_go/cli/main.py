@@ -5,8 +5,10 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from importlib import import_module
 from io import BufferedWriter, FileIO, TextIOWrapper
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from trace_go import __version__
@@ -16,21 +18,27 @@ USAGE_ERROR = 2
 INTERRUPTED = 130
 
 _DESCRIPTION = """\
-Shows, for every Go module request, which hop really served it (the origin, a mirror, or a machine that broke TLS open
-in between), how it went, and what is wrong with the path."""
+Shows, for every Go module request, which hop really served it (the origin,
+a mirror, or a machine that broke TLS open in between), how it went, and what
+is wrong with the path."""
 _EPILOG = """\
 commands:
-  trace-go [OPTIONS] -- CMD…     run CMD (go mod download, make, …) and explain its module downloads
-  trace-go read FILE… | -        explain captures (pcap, pcapng, also packed), folders of them, or bundles kept with -w
-  trace-go live -i IFACE         watch an interface
-  trace-go explain [ID]          the page of a check, or the list of checks
-  trace-go checks                every check with its severity and audience (--format json for tools)
-  trace-go doctor                what this machine allows: capture, go, tshark, namespaces
+  trace-go [OPTIONS] -- CMD…  run CMD (go mod download, make, …) and explain its
+                              module downloads
+  trace-go read FILE… | -     explain captures (pcap, pcapng, also packed),
+                              folders of them, or bundles kept with -w
+  trace-go live -i IFACE      watch an interface
+  trace-go explain [ID]       the page of a check, or the list of checks
+  trace-go checks             every check with its severity and audience
+  trace-go doctor             what this machine allows: capture, go, tshark, …
+trace-go COMMAND --help tells the options of each.
 
 exit status:
-  -- CMD       CMD's own; with --fail-on, 1 when CMD succeeded but there are such findings
-  read, live   0 no finding at or above --fail-on (default: error), 1 findings, 2 usage or unreadable input
-               (what was readable is still reported), 3 missing privilege or tool"""
+  -- CMD      CMD's own; with --fail-on, 1 when CMD succeeded but there are such
+              findings
+  read, live  0 no finding at or above --fail-on (default: error), 1 findings,
+              2 usage or unreadable input (what was readable is still reported),
+              3 missing privilege or tool"""
 
 
 def run() -> NoReturn:
@@ -112,9 +120,7 @@ def _main(arguments: list[str]) -> int:
         if behind and not command:
             parser.error(f"options go behind the subcommand: trace-go {behind} [OPTIONS] …")
         if own and not own[0].startswith("-"):
-            parser.error(
-                f"{own[0]!r} is no command of trace-go: write `trace-go -- {own[0]} …` to run it under observation"
-            )
+            parser.error(f"{own[0]!r} is no command of trace-go: {_meant(own[0])}")
         options = parser.parse_args(own)
         if not command:
             parser.error("nothing to do: write `trace-go -- go mod download`, or `trace-go read FILE` for a capture")
@@ -122,6 +128,15 @@ def _main(arguments: list[str]) -> int:
     if name in ("run", "read", "live"):
         _import_numpy()
     return int(import_module(f"trace_go.cli.{name}").main(options))
+
+
+def _meant(word: str) -> str:
+    """What to write in place of a first word that is no command of ours."""
+    if Path(word).exists():
+        return f"write `trace-go read {word}` for a capture"
+    if close := get_close_matches(word, COMMANDS, n=1):
+        return f"did you mean `trace-go {close[0]}`?"
+    return f"write `trace-go -- {word} …` to run it under observation"
 
 
 def _import_numpy() -> None:
@@ -237,6 +252,13 @@ def _max_flows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-flows", type=_positive, metavar="N", help=text)
 
 
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if (value := float(text)) > 0:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+
+
 def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text[:12]):
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 up")
@@ -246,8 +268,8 @@ def _positive(text: str) -> int:
 def _live(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--interface", required=True, metavar="IFACE", help="interface name, or any")
     parser.add_argument("-f", "--filter", metavar="BPF", help="capture filter, as tcpdump takes it")
-    parser.add_argument("-a", "--duration", type=float, metavar="SECONDS", help="stop after this time")
-    parser.add_argument("-c", "--count", type=int, metavar="PACKETS", help="stop after this many packets")
+    parser.add_argument("-a", "--duration", type=_seconds, metavar="SECONDS", help="stop after this time")
+    parser.add_argument("-c", "--count", type=_positive, metavar="PACKETS", help="stop after this many packets")
     parser.add_argument("-w", "--write", metavar="FILE.pcapng", help="keep the packets")
     _max_flows(parser)
     _analysis(parser)
