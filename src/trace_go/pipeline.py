@@ -149,7 +149,7 @@ def judge(source: Source, observed: Observed, options: Options, probes: Sequence
     sightings = [*seen(traffic, hosts), *probed(probes, hosts)]
     cas = (*options.config.interception_cas, *(options.config.policy.interception_cas or ()))
     judgements = judge_all(sightings, options.store, cas, options.public_store) if sightings else ()
-    found = crossings(traffic, observed.beyond, hosts) if source.beyond else ()
+    found = crossings(traffic, observed.beyond, hosts) if observed.beyond.flows else ()
     judgements = with_behaviour(with_crossings(judgements, found, traffic), traffic.flows)
     requests = build(traffic, account, plan, hosts, judgements)
     case = Case(

@@ -74,7 +74,10 @@ def test_the_users_own_flag_is_left_alone(flags: str) -> None:
 
 def test_both_can_be_switched_off() -> None:
     found = asking(["go", "mod", "download"], {}, "", x=False, http2=False)
-    assert (found.environment, found.why) == ({}, ("-x: switched off", "http2debug: switched off"))
+    assert (found.environment, found.why) == (
+        {},
+        ("-x is not added: switched off", "http2debug is not added: switched off"),
+    )
 
 
 def test_old_go_get_builds() -> None:

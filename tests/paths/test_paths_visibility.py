@@ -119,7 +119,16 @@ def test_requests_without_an_account() -> None:
     net.flow()
     found = seen(net)["Requests"]
     assert found.visibility is Visibility.NOT_OBSERVABLE
-    assert "1 of 1 connections" in found.why
+    assert found.why.startswith("TLS hides what was asked on 1 connection;")
+
+
+def test_what_was_never_asked_is_not_hidden() -> None:
+    net = Net()
+    net.resolve("proxy.golang.org", MIRROR)
+    net.flow(outcome=Outcome.REFUSED)
+    found = seen(net)
+    assert found["Requests"].why.startswith("1 connection ended before anything was asked;")
+    assert found["Processes"].visibility is Visibility.NOT_OBSERVABLE
 
 
 def test_processes() -> None:

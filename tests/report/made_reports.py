@@ -148,7 +148,7 @@ def failed() -> Report:
         summary="proxy.golang.org answered 403 Forbidden for 1 request (1 more below).",
         suppressed=2,
         exit_code=1,
-        notes=("-x: switched off",),
+        notes=("-x is not added: switched off",),
     )
 
 

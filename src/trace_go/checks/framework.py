@@ -13,7 +13,8 @@ from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.flow import Outcome
 from trace_go.model.ledger import Artifact, HandledBy, Request, Role, Stage
 from trace_go.model.report import Case
-from trace_go.model.words import some as some  # one of the phrases that checks share
+from trace_go.model.words import count as count  # the phrases that checks share
+from trace_go.model.words import some as some
 from trace_go.paths.guesses import GUESSED
 
 _RESPONSE = "\n\tserver response:"
@@ -158,11 +159,6 @@ def said(text: str, by: str = "go") -> str:
 
 def _one_line(text: str) -> str:
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-def count(number: int, noun: str) -> str:
-    """`1 request`, `3 requests`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def sentence(text: str) -> str:

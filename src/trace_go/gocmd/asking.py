@@ -65,7 +65,10 @@ def asking(
         environment=environment,
         expect_x=not no_x,
         expect_http2=not no_http2,
-        why=(*(f"-x: {text}" for text in [no_x] if text), *(f"http2debug: {text}" for text in [no_http2] if text)),
+        why=(
+            *(f"-x is not added: {text}" for text in [no_x] if text),
+            *(f"http2debug is not added: {text}" for text in [no_http2] if text),
+        ),
     )
 
 
@@ -85,7 +88,7 @@ def _why_no_x(command: str | None, argv: Sequence[str], goflags: str, version: t
     if any(_X.fullmatch(flag) for flag in goflags.split()):
         return "GOFLAGS says it already; all its lines are shown"
     if command is None:
-        return "not a go command: a `go build` inside would print compiler commands that cannot be told from its output"
+        return "no go command: a `go build` inside it would print compiler commands that look like its own output"
     if any(_X.fullmatch(word) for word in argv[2:]):
         return "the command says it already; all its lines are shown"
     if command not in _TELLING_X:

@@ -7,10 +7,10 @@ from trace_go.model.chain import Judgement
 from trace_go.model.evidence import Visibility
 from trace_go.model.flow import Flow, Traffic
 from trace_go.model.go import GoAccount
-from trace_go.model.ledger import Artifact, Request
+from trace_go.model.ledger import Artifact, Request, Stage
 from trace_go.model.report import CaptureFile, Keying, Seeing
 from trace_go.model.tls import Opening
-from trace_go.model.words import some
+from trace_go.model.words import count, some
 
 
 def seeing(
@@ -104,12 +104,12 @@ def _certificates(
 def _inside(flows: Sequence[Flow], keys: Keying) -> tuple[Visibility, str]:
     """How far the given keys reached."""
     sessions = [flow.tls for flow in flows if flow.tls and flow.tls.server]
-    count = Counter(tls.opening for tls in sessions)
-    opened = count[Opening.OPENED] + count[Opening.NOTHING]
-    left = [f"{number} {_LEFT[kind]}" for kind, number in count.items() if kind in _LEFT]
+    openings = Counter(tls.opening for tls in sessions)
+    opened = openings[Opening.OPENED] + openings[Opening.NOTHING]
+    left = [f"{number} {_LEFT[kind]}" for kind, number in openings.items() if kind in _LEFT]
     why = f"the keys open {opened} of {len(sessions)} connections" + (f" ({', '.join(left)})" if left else "")
     notes = "".join(f"; {note}" for note in keys.notes)
-    if not count[Opening.OPENED] + count[Opening.PARTLY]:
+    if not openings[Opening.OPENED] + openings[Opening.PARTLY]:
         return Visibility.NOT_OBSERVABLE, why + notes
     return Visibility.INFERRED if left else Visibility.SEEN, why + notes
 
@@ -127,13 +127,17 @@ def _requests(account: GoAccount, requests: Sequence[Request]) -> tuple[Visibili
         return Visibility.SEEN, "go's own log has none"
     if not requests:
         return Visibility.NOT_OBSERVABLE, "nothing in this input can be told to be a go command's"
-    closed = sum(request.artifact is Artifact.CONNECTION for request in requests)
+    closed = [request for request in requests if request.artifact is Artifact.CONNECTION]
     if not closed:
         return Visibility.SEEN, "from go's own log" if account.log.fetches else "in clear or decrypted"
-    return (
-        Visibility.NOT_OBSERVABLE,
-        f"TLS hides what was asked on {closed} of {len(requests)} connections; `trace-go -- go …` adds go's account",
-    )
+    early = sum(request.failure is not None and request.failure.stage in _BEFORE_ASKING for request in closed)
+    hides = f"TLS hides what was asked on {count(len(closed) - early, 'connection')}; " if early < len(closed) else ""
+    ended = f"{count(early, 'connection')} ended before anything was asked; " if early else ""
+    return Visibility.NOT_OBSERVABLE, f"{hides}{ended}`trace-go -- go …` adds go's account"
+
+
+_BEFORE_ASKING = (Stage.DNS, Stage.CONNECT, Stage.PROXY, Stage.TLS)
+"""stages that come before the first request"""
 
 
 def _processes(flows: Sequence[Flow]) -> tuple[Visibility, str]:
@@ -142,6 +146,8 @@ def _processes(flows: Sequence[Flow]) -> tuple[Visibility, str]:
     missing = sum(flow.process is None for flow in flows)
     if not missing:
         return Visibility.SEEN, "from the system's socket table"
+    if missing == len(flows) and not any(flow.tls or flow.tunnel or flow.exchanges for flow in flows):
+        return Visibility.NOT_OBSERVABLE, "no connection came so far as to show which program made it"
     if missing == len(flows):
         return Visibility.INFERRED, "the client programs are told by their TLS fingerprint or User-Agent"
     return Visibility.INFERRED, f"{missing} of {len(flows)} connections ended before the socket table was sampled"

@@ -27,12 +27,14 @@ class Page:
     def add(self, *lead: tuple[str, str], text: str, style: str = "") -> None:
         """A line of `text` behind `lead` (text, style); what does not fit goes on below the text's beginning."""
         prefix, body = Text.assemble(*lead), Text(text, style=style)
+        hang = prefix.cell_len
         if prefix.cell_len > self.console.width // 2:  # too much to hang the rest from
             indent = len(prefix.plain) - len(prefix.plain.lstrip())
             prefix, body = prefix[:indent], prefix[indent:] + body
-        room = max(self.console.width - prefix.cell_len, 20)
+            hang = indent + 2
+        room = max(self.console.width - hang, 20)
         for number, part in enumerate(body.wrap(self.console, room) or [Text()]):
-            line = (prefix if not number else Text(" " * prefix.cell_len)) + part
+            line = (prefix if not number else Text(" " * hang)) + part
             line.rstrip()
             self.lines.append(line)
 

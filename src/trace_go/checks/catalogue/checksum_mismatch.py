@@ -61,7 +61,7 @@ def find(case: Case) -> Iterator[Finding]:
             ),
             subject=name or "a module",
             requests=requests,
-            evidence=[evidence.log(error.line, error.text)],
+            evidence=[evidence.log(error.line, error.text.partition("\n")[0])],  # `detail` has the rest
             severity=Severity.ERROR,
             confidence=Confidence.CERTAIN,
         )
