@@ -71,12 +71,14 @@ def test_a_pipe_is_followed_to_its_end(traced: Run, here: Run) -> None:
         (["--beyond", "b.pcap", "a.pcap"], "--follow reads one capture"),
         (["."], "--follow reads one capture"),
         (["packed"], "packed: is packed; only a plain capture can be followed"),
+        (["zip"], "zip: --follow takes a capture, not a zip"),
         (["missing"], "No such file"),
         (["--keylog", "a.pcap", "-"], "give it as a file"),
     ],
 )
 def test_what_cannot_be_followed(arguments: list[str], says: str, here: Run) -> None:
     Path("packed").write_bytes(gzip.compress(DEAD))
+    Path("zip").write_bytes(b"PK")
     done = here("read", "--follow", *arguments)
     assert done.code == 2
     assert says in done.line

@@ -20,6 +20,8 @@ _ZIP_MAGIC = b"PK"
 
 
 def main(arguments: argparse.Namespace) -> int:
+    if option := "--compare-tshark" if arguments.compare_tshark else "--follow" if arguments.follow else "":
+        _expect_no_bundle(arguments.files, option)
     if arguments.compare_tshark:
         from trace_go.cli import compare  # with pyshark, which only this needs
 
@@ -73,6 +75,12 @@ def _bundle(arguments: argparse.Namespace, stack: ExitStack) -> tuple[Source, Op
                 raise ConfigError(f"{path} is a bundle, which holds one run: read it alone")
             return source_of(path, bundle), options_of(arguments, path, bundle)
     return None
+
+
+def _expect_no_bundle(names: Sequence[str], option: str) -> None:
+    for name in names:
+        if Path(name).is_file() and _may_be_bundle(name):
+            raise ConfigError(f"{name}: {option} takes a capture, not a zip: unpack it and give the capture in it")
 
 
 def _may_be_bundle(name: str) -> bool:
