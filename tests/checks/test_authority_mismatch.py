@@ -19,7 +19,9 @@ def test_fires(fires: Run) -> None:
     found = fires.only
     assert found.key == "authority-mismatch:proxy.golang.org"
     assert (found.severity, found.audience, found.confidence) == ("warning", "security", "high")
-    assert found.title == "The request to the proxy names front.corp.example, the TLS handshake proxy.golang.org"
+    assert (
+        found.title == "The request to the proxy names front.corp.example, but the TLS handshake names proxy.golang.org"
+    )
     assert {"packet", "log"} <= kinds(found)
     tunnel, hello = fires.frames(found)[:2]
     assert tunnel.payload.startswith(b"CONNECT front.corp.example:443 ")
@@ -89,7 +91,9 @@ def test_host_against_sni(host: str, *, fires: bool) -> None:
     asked = exchange(f"https://{host}/x/@v/list", decrypted=True)
     net.flow(chain=(leaf,), exchanges=(asked,), tls=True)
     titles = [found.title for found in told(net)]
-    assert titles == (["The HTTP requests name other.example, the TLS handshake proxy.golang.org"] if fires else [])
+    assert titles == (
+        ["The HTTP requests name other.example, but the TLS handshake names proxy.golang.org"] if fires else []
+    )
 
 
 def test_without_the_certificate_it_cannot_be_said() -> None:

@@ -7,7 +7,7 @@ def test_fires(fires: Run) -> None:
     found = fires.only
     assert found.key == "certificate-misused:proxy.golang.org"
     assert (found.severity, found.audience, found.confidence) == ("error", "operator", "high")
-    assert found.title == "The certificate of proxy.golang.org was issued by one that may issue none"
+    assert found.title == "The certificate of proxy.golang.org was issued by a non-CA certificate"
     assert "CN=other.example is no CA certificate" in found.detail
     assert kinds(found) == {"packet", "log"}
     assert b"other.example" in fires.frames(found)[0].payload

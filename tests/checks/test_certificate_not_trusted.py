@@ -7,8 +7,8 @@ def test_fires(fires: Run) -> None:
     found = fires.only
     assert found.key == "certificate-not-trusted:proxy.golang.org"
     assert (found.severity, found.audience, found.confidence) == ("error", "security", "high")
-    assert found.title == "The certificate of proxy.golang.org is signed by itself"
-    assert found.detail.startswith("The server's certificate is signed by itself and not in the trust store")
+    assert found.title == "The certificate of proxy.golang.org is self-signed"
+    assert found.detail.startswith("The server's certificate is self-signed and not in the trust store")
     assert kinds(found) == {"packet", "probe", "log"}
     assert found.remedy.command is not None
     assert found.remedy.command.startswith("openssl s_client -connect proxy.golang.org:443 ")

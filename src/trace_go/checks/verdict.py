@@ -11,7 +11,8 @@ from trace_go.model.ledger import Artifact, HandledBy, Request
 from trace_go.model.report import Case
 
 MAX_FIXES = 3
-_ARTICLES = ("The ", "A ")
+_COMMON = ("The ", "A ", "An ", "Credentials ")
+"""first words of titles that are no names"""
 
 
 def verdict(case: Case, findings: Sequence[Finding]) -> Verdict:
@@ -69,7 +70,7 @@ def _summary(case: Case, causes: Sequence[Finding]) -> str:
 
 def _inside(title: str) -> str:
     """A title as a part of a sentence."""
-    return title[:1].lower() + title[1:] if title.startswith(_ARTICLES) else title
+    return title[:1].lower() + title[1:] if title.startswith(_COMMON) else title
 
 
 def _healthy(case: Case) -> str:

@@ -139,11 +139,11 @@ def _proof(pieces: Sequence[Evidence], case: Case) -> list[tuple[str, str]]:
 def _sources(pieces: Sequence[Evidence], case: Case) -> str:
     """`packets 24, 36, 47:` of pieces that agree but for their place."""
     first = _source(pieces[0], case)
-    numbers = [str(number) for piece in pieces if (number := piece.packet or piece.line)]
+    numbers = [number for piece in pieces if (number := piece.packet or piece.line)]
     if len(numbers) < 2:
         return first
     kind, _, rest = first.partition(f" {numbers[0]}")
-    return f"{kind}s {', '.join(numbers)}{rest}"
+    return f"{kind}s {', '.join(map(str, sorted(numbers)))}{rest}"
 
 
 def _source(piece: Evidence, case: Case) -> str:

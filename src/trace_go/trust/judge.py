@@ -155,7 +155,7 @@ def _unknown(
         return Verdict(False, fault, detail)
 
     if end is leaf and leaf.self_issued and (leaf.weak_signature or signed_by(leaf, leaf)):
-        told = f"the server's certificate is signed by itself and {untrusted}"
+        told = f"the server's certificate is self-signed and {untrusted}"
         return Verdict(False, ChainFault.SELF_SIGNED, told, ChainPart.SERVER)
     if missing:
         told = _forgotten(missing.subject.text, sent[1:] if end is leaf else ())

@@ -77,7 +77,7 @@ def find(case: Case) -> Iterator[Finding]:
             case,
             "authority-mismatch",
             META,
-            title=f"{others[0].who} {others[0].host}, the TLS handshake {name}",
+            title=f"{others[0].who} {others[0].host}, but the TLS handshake names {name}",
             detail=f"{count(len(flows), 'connection')} asked for {name} in the TLS handshake, and for {hosts} too.",
             remedy=Remedy(text="Find the program or agent that makes these connections: stock go names one host only."),
             subject=name,

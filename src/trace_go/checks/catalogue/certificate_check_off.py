@@ -19,7 +19,7 @@ False positives
 
 What to do
     Give the server a certificate, or add its authority to the trust store (SSL_CERT_FILE for go, GIT_SSL_CAINFO for
-    git); then take the setting back.
+    git); then remove the setting.
 
 References
     https://go.dev/ref/mod#environment-variables (GOINSECURE), cmd/go/internal/web/http.go, git-config(1)
@@ -96,7 +96,7 @@ def _finding(case: Case, requests: list[Request], name: str, source: str) -> Fin
         title=f"The certificate of {some(hosts)} is not checked ({name})",
         detail=detail,
         remedy=Remedy(
-            text="Give the server a trusted certificate, or trust its authority; then take the setting back.",
+            text="Give the server a trusted certificate, or trust its authority; then remove the setting.",
             command=shell("unset {}", name) if name == GIT else unset(case, name),
         ),
         subject=name,

@@ -34,7 +34,7 @@ from trace_go.model.report import Case
 META = Meta(group="tls", severity=Severity.ERROR, audience=Audience.OPERATOR, cause_rank=42)
 
 _TITLES = {
-    ChainFault.NOT_A_CA: "The certificate of {} was issued by one that may issue none",
+    ChainFault.NOT_A_CA: "The certificate of {} was issued by a non-CA certificate",
     ChainFault.PATH_LENGTH: "The certificate chain of {} is longer than an authority in it allows",
     ChainFault.NAME_CONSTRAINT: "An authority above the certificate of {} may not issue for that name",
     ChainFault.USAGE: "The certificate of {} is not meant for servers",

@@ -50,7 +50,9 @@ _FAULTS = (
     ChainFault.OTHER,
 )
 _TRUST = "Look who issued the certificate; only if that authority is your own, add it to the trust store that go uses."
-_IMPOSTOR = "Find out who answers for this public host before trusting anything: its own certificates are public ones."
+_IMPOSTOR = (
+    "Find out who answers for this public host before trusting anything: its own certificate is from a public CA."
+)
 _LOOK = "Run the command itself under `trace-go --`, or look at the chain here: it tells what go does not accept."
 _CLIENT = "Look on the client at its clock and at SSL_CERT_FILE and SSL_CERT_DIR: it trusts others than this store."
 
@@ -81,7 +83,7 @@ def _title(found: Refused) -> str:
         case None:
             return f"go refused the certificate shown for {found.host}"
         case ChainFault.SELF_SIGNED:
-            return f"The certificate of {found.host} is signed by itself"
+            return f"The certificate of {found.host} is self-signed"
         case ChainFault.BAD_SIGNATURE:
             return f"The certificate of {found.host} is not signed by the issuer that it names"
         case ChainFault.UNKNOWN_AUTHORITY if issuer:

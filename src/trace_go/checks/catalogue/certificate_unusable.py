@@ -36,7 +36,7 @@ _TITLES = {
     ChainFault.CRITICAL_EXTENSION: "A certificate of {} has a critical extension unknown to go",
     ChainFault.KEY_KIND: "The certificate of {} has a key that go does not use",
 }
-_ADVICE = "The server's operator must have the certificate issued again, as RFC 5280 wants it."
+_ADVICE = "The server's operator must have the certificate issued again, as RFC 5280 requires."
 
 
 def find(case: Case) -> Iterator[Finding]:

@@ -60,7 +60,7 @@ def find(case: Case) -> Iterator[Finding]:
                 "checksum-database-bypassed",
                 META,
                 title=f"{name}={found.value} keeps {count(len(modules), 'module')} from the checksum database",
-                detail=f"{some(modules)}: what go.sum did not hold before was believed as it came.",
+                detail=f"{some(modules)}: what go.sum had no hash for was accepted unchecked.",
                 remedy=_remedy(case, found),
                 subject=name,
                 requests=requests,

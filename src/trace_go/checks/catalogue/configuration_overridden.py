@@ -63,7 +63,7 @@ def _finding(case: Case, used: Setting, wanted: Setting) -> Finding:
         title=f"{used.name} set with `go env -w` is overridden by {'GOENV' if by_goenv else used.place}",
         detail=f"go uses {used.value}, not {wanted.value}: {why}.",
         remedy=Remedy(
-            text="If the value of `go env -w` is meant, take the other back, also where the environment is set up.",
+            text="If the value of `go env -w` is right, remove the other, also where the environment is set up.",
             command=shell("unset {}", "GOENV" if by_goenv and used.role != "environment" else used.name),
         ),
         subject=used.name,

@@ -64,7 +64,7 @@ def find(case: Case) -> Iterator[Finding]:
             META,
             title=f"{name} resolves to {addresses}, which is no public address",
             detail=f"{told[0].resolver} says so. {name} is a public service: the name is blocked by the resolver, or a "
-            f"machine of this network plays it. {count(len(failed), 'request')} failed.",
+            f"machine of this network answers in its place. {count(len(failed), 'request')} failed.",
             remedy=Remedy(
                 text="Compare with another resolver; if the name is filtered here, use a mirror that is allowed.",
                 command=shell("dig @1.1.1.1 {}", name),
