@@ -50,9 +50,7 @@ _FAULTS = (
     ChainFault.OTHER,
 )
 _TRUST = "Look who issued the certificate; only if that authority is your own, add it to the trust store that go uses."
-_IMPOSTOR = (
-    "Find out who answers for this public host before trusting anything: its own certificate is from a public CA."
-)
+_IMPOSTOR = "Find out who answers for this public host before you trust it: its own certificate is from a public CA."
 _LOOK = "Run the command itself under `trace-go --`, or look at the chain here: it tells what go does not accept."
 _CLIENT = "Look on the client at its clock and at SSL_CERT_FILE and SSL_CERT_DIR: it trusts others than this store."
 

@@ -52,7 +52,7 @@ def find(case: Case) -> Iterator[Finding]:
             "interception-not-allowed",
             META,
             title=f"The policy does not allow {interceptor} to break TLS open",
-            detail=f"It made the certificate for {some(hosts)}; allowed are {some(allowed) or 'none'}.",
+            detail=f"It made the certificate for {some(hosts)}; allowed: {some(allowed) or 'none'}.",
             remedy=Remedy(
                 text="Ask who runs this machine; only if it is meant, add its authority to the policy.",
                 command=handshake(case, requests[0]) if requests else None,

@@ -53,7 +53,7 @@ def find(case: Case) -> Iterator[Finding]:
             "proxy-not-allowed",
             META,
             title=f"The policy does not allow the forward proxy {proxy}",
-            detail=f"{count(len(requests), 'request')} went through it; allowed are {some(allowed) or 'none'}.",
+            detail=f"{count(len(requests), 'request')} went through it; allowed: {some(allowed) or 'none'}.",
             remedy=Remedy(
                 text="Find where the proxy variables are set; if this proxy is meant, add it to the policy.",
                 command=f"unset {' '.join(named)}" if named and not allowed else None,

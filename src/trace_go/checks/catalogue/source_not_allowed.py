@@ -64,7 +64,7 @@ def find(case: Case) -> Iterator[Finding]:
             META,
             title=f"The policy does not allow modules from {host}",
             detail=f"{count(len(requests), noun)} {'was' if len(requests) == 1 else 'were'} answered there"
-            f"{f', for {some(modules)}' if modules else ''}; allowed are {some(allowed) or 'none'}.",
+            f"{f', for {some(modules)}' if modules else ''}; allowed: {some(allowed) or 'none'}.",
             remedy=_remedy(case, allowed),
             subject=host,
             requests=requests,
