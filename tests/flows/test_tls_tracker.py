@@ -226,7 +226,7 @@ def test_the_answer_is_not_tls() -> None:
         assert flow.tls.problem is not None
         if plain:
             assert (flow.tls.state, flow.tls.end_packet) == (TlsState.NOT_TLS_ANSWER, 5)
-            assert repr(answer[:10])[:-1] in flow.tls.problem
+            assert answer[:10].decode() in flow.tls.problem
 
 
 def test_nonsense_after_the_server_hello_is_a_problem_and_no_other_state() -> None:

@@ -186,7 +186,8 @@ class TlsTracker:
         """The server's side begins with something else."""
         if self.state is TlsState.CLIENT_HELLO:
             self.state, self.end_packet, self.server_ns = TlsState.NOT_TLS_ANSWER, number, time_ns
-            self.problem = "the answer is not TLS" + (f": {start[:32]!r}" if start else "")
+            line = start.partition(b"\n")[0][:40].decode("ascii", "backslashreplace").strip()
+            self.problem = "the answer is not TLS" + (f" but begins with “{line}”" if line else "")
 
     # -- handshake messages ------------------------------------------------------------------------------------------
 
