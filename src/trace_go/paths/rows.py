@@ -172,8 +172,6 @@ class Sources:
         trail, end = self.redirects.trail(Answer.of(last)) if last else ((), None)
         found = found or (_misled(trail, end, parts) if end else None)
         url = without_userinfo(fetch.url)
-        place = split(mask_url(url))
-        asked = f"{place.path}{'?' if place.query else ''}{place.query}"
         return Row(
             url=url,
             artifact=parts.artifact if parts else Artifact.OTHER,
@@ -186,7 +184,7 @@ class Sources:
             followed=followed(url, trail, found, failed_at),
             repeats=max(0, len(sent or exchanges) - 1),
             sent=tuple(sent),
-            evidence=(evidence.log(fetch.line, f"GET {asked} → {said}"),),
+            evidence=(evidence.log(fetch.line, f"{_asked(url)} → {said}"),),
             attempt=attempt,
             remote=next((item.remote for item in exchanges if item.remote), None),
             answered=answered,
@@ -238,7 +236,7 @@ class Sources:
             redirects=trail,
             followed=followed(url, trail, None, None),
             repeats=len(sent) - 1,
-            evidence=(evidence.log(last.line, f"HTTP/2 stream {last.stream}: {last.status or 'no answer'}"),),
+            evidence=(evidence.log(last.line, f"{_asked(url)} → {last.status or 'no answer'}"),),
             attempt=attempt,
             remote=last.remote,
             answered=last.status is not None,
@@ -306,6 +304,11 @@ class Sources:
         path = f"{parts.module}/"
         origin = any(path.startswith(f"{module}/") for module in self._origins)
         return status in NOT_FOUND and (len(places) > 1 or origin)
+
+
+def _asked(url: str) -> str:
+    place = split(mask_url(url))
+    return f"GET {place.path}{'?' if place.query else ''}{place.query}"
 
 
 def _misled(trail: Sequence[str], end: Answer, parts: ModuleUrl | None) -> Failure | None:
