@@ -40,6 +40,16 @@ def checks() -> str:
     return "\n".join(rows)
 
 
+def groups() -> str:
+    """Each group with its checks."""
+    ids: dict[str, list[str]] = {}
+    for item in discover():
+        ids.setdefault(item.meta.group, []).append(f"`{item.id}`")
+    return "\n".join(
+        ["| about | checks |", "|---|---|", *(f"| {name} | {', '.join(ids[name])} |" for name in sorted(ids))]
+    )
+
+
 def options() -> str:
     """A row for each option, with the commands that have it."""
     commands: dict[tuple[str, str], list[str]] = {}
@@ -60,7 +70,12 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
 
 
 def generated(text: str) -> str:
-    parts: dict[str, Callable[[], str]] = {"example": example, "checks": checks, "options": options}
+    parts: dict[str, Callable[[], str]] = {
+        "example": example,
+        "groups": groups,
+        "checks": checks,
+        "options": options,
+    }
     return PART.sub(lambda match: f"{match[1]}\n{parts[match[2]]()}\n\n{match[3]}", text)
 
 
