@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -68,7 +69,11 @@ def main(arguments: argparse.Namespace) -> int:
 def until_stopped() -> Iterator[threading.Event]:
     """An event that ctrl-C and SIGTERM set, which then do nothing else."""
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def told(_number: int, _frame: FrameType | None) -> None:
+        threading.Thread(target=stop.set).start()  # this thread may be inside `stop` and hold its lock
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:
