@@ -65,8 +65,11 @@ class TerminalReporter(Struct, frozen=True, kw_only=True):
 
 
 def _verdict(page: Page, report: Report) -> None:
-    verdict = report.verdict
-    page.add((f"{verdict.status.upper()} ", _STYLE[verdict.status]), text=prose(verdict.summary, 600), style="bold")
+    verdict, case = report.verdict, report.case
+    if verdict.status is VerdictStatus.OK and not case.requests and case.account.exit_code is None:
+        page.add(text=prose(verdict.summary, 600), style="bold")  # what shows nothing is not well
+    else:
+        page.add((f"{verdict.status.upper()} ", _STYLE[verdict.status]), text=prose(verdict.summary, 600), style="bold")
     for remedy in verdict.fix:
         page.add(("Fix: ", "bold"), text=prose(remedy.text))
         if remedy.command:
