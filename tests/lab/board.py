@@ -93,7 +93,7 @@ def takes_over(result: Result, before: Result | None, *, accept: bool = False) -
     """
     if not result.scores:
         return before is None and bool(result.skipped)
-    new = before is None or not before.scores
+    new = before is None or result.scores.keys() > before.scores.keys()
     return accept or (not worse(result, before) and (new or bool(better(result, before))))
 
 
