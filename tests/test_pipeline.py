@@ -168,6 +168,7 @@ def test_a_cut_off_file_counts_what_was_read(tmp_path: Path, store: TrustStore) 
 def test_two_processes_find_what_one_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alone = observe(source(path))
     monkeypatch.setattr("trace_go.pipeline.LEAST_SHARED", 1)
+    monkeypatch.setattr("trace_go.pipeline.CROWDED", 1 << 20)
     assert observe(source(path)) == alone
 
 
@@ -175,6 +176,7 @@ def test_two_processes_find_what_one_does(path: Path, monkeypatch: pytest.Monkey
 def test_when_the_second_process_dies_one_reads_all(monkeypatch: pytest.MonkeyPatch) -> None:
     alone = observe(source(HEALTHY))
     monkeypatch.setattr("trace_go.pipeline.LEAST_SHARED", 1)
+    monkeypatch.setattr("trace_go.pipeline.CROWDED", 1 << 20)
     monkeypatch.setattr("trace_go.pipeline.pack", lambda *_: os._exit(1))
     assert observe(source(HEALTHY)) == alone
 

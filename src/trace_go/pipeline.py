@@ -4,12 +4,15 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from trace_go import __version__
 from trace_go.capture.beside import Beside, possible
+from trace_go.capture.files import open_capture
 from trace_go.capture.keys import KeyRing
 from trace_go.capture.merge import Merge, Progress
 from trace_go.checks.discovery import excuse
@@ -21,6 +24,7 @@ from trace_go.gocmd.config import Config
 from trace_go.gocmd.environment import settings
 from trace_go.gocmd.fingerprints import name_client
 from trace_go.gocmd.hosts import load_hosts
+from trace_go.model.errors import CaptureError
 from trace_go.model.flow import Traffic
 from trace_go.model.go import GoAccount
 from trace_go.model.probe import ProbeResult, Target
@@ -36,6 +40,8 @@ from trace_go.trust.store import TrustStore
 
 LEAST_SHARED = 64 << 20
 """bytes of a capture that two processes read faster than one: a second one costs 30 ms"""
+SAMPLE_BYTES, CROWDED = 8 << 20, 64
+"""of its beginning, and packets per flow below which two are faster: each of them decodes every packet"""
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -101,7 +107,8 @@ class _Reading(NamedTuple):
 def _read(source: Source, keys: KeyRing, progress: Progress | None) -> _Reading:
     """The captures, and those made beyond a gateway."""
     near, far = _merges(source, keys, progress)
-    if len(source.captures) == 1 and not source.beyond and near.bytes_total >= LEAST_SHARED and possible():
+    alone = len(source.captures) == 1 and not source.beyond
+    if alone and near.bytes_total >= LEAST_SHARED and possible() and _is_crowded(source.captures[0]):
         try:
             with Beside(lambda: _packed(source, near, keys)) as other:
                 half = _engine(source, near, keys, Share(0, 2)).finish(source.owners, near.ends_ns, last=True)
@@ -110,6 +117,16 @@ def _read(source: Source, keys: KeyRing, progress: Progress | None) -> _Reading:
             near, far = _merges(source, keys, progress)
     traffic = _engine(source, near, keys).finish(source.owners, near.ends_ns, last=True)
     return _Reading(traffic, _engine(source, far, keys).finish(ends_ns=far.ends_ns, last=True), (near, far))
+
+
+def _is_crowded(path: str) -> bool:
+    """Whether few packets make a flow, as a capture begins: the work is then with flows, which two processes share."""
+    engine, packets = Engine(name_client), 0
+    with suppress(CaptureError), open_capture(path, SAMPLE_BYTES) as reader:
+        for batch in islice(reader.batches(), 1):
+            engine.add(batch)
+            packets = len(batch)
+    return engine.flow_count * CROWDED > packets
 
 
 def _packed(source: Source, merge: Merge, keys: KeyRing) -> Iterator[bytes]:

@@ -240,6 +240,11 @@ class Engine:
     # -- end ---------------------------------------------------------------------------------------------------------
 
     @property
+    def flow_count(self) -> int:
+        """Flows that are kept."""
+        return self._table.count
+
+    @property
     def left_out(self) -> int:
         return self._left_out
 
