@@ -1,4 +1,4 @@
-"""For all tests: Hypothesis judges results, not the time of a busy machine; keyboard signals do what they do at a keyboard.
+"""For all tests: Hypothesis judges results, not the time of a busy machine; keyboard signals work as at a keyboard.
 
 Started in the background (`nohup`, `&` in a script), a test run inherits some of them as ignored, and hands that on.
 """
