@@ -249,6 +249,7 @@ def test_after_the_server_hello() -> None:
     start = (0, hello()), (1, answer13() + FLIGHT13)
     assert flow_of(spoken(*start).fin(1)).outcome is Outcome.CLOSED_IN_HANDSHAKE
     assert flow_of(spoken(*start)).outcome is Outcome.OPEN
+    assert flow_of(spoken(*start), 0.1).outcome is Outcome.OPEN
     assert flow_of(spoken(*start).reset(1)).outcome is Outcome.RESET
 
 
