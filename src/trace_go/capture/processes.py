@@ -69,7 +69,7 @@ class SocketSampler:
             before, begun = len(self._owners), time.thread_time()
             self.sample()
             work = time.thread_time() - begun
-            pause = PAUSE_S if len(self._owners) > before else min(pause * 1.5, LONGEST_PAUSE_S)
+            pause = PAUSE_S if len(self._owners) > before else min(pause * 2, LONGEST_PAUSE_S)
             pause = max(pause, work * IDLE_PER_WORK)
 
     def sample(self) -> None:
