@@ -41,8 +41,12 @@ _CONTENT = {
     "bad-mod": frozenset({Artifact.MOD}),
     "bad-zip": frozenset({Artifact.ZIP, Artifact.TOOLCHAIN}),
     "bad-record": frozenset({Artifact.SUMDB_LOOKUP}),
+    "checksum-mismatch": frozenset({Artifact.MOD, Artifact.ZIP}),
+    "sumdb-mismatch": frozenset({Artifact.MOD, Artifact.ZIP}),
 }
 """error about the content of an answer → what was answered"""
+_VERIFYING = re.compile(r"verifying (?:(?P<mod>go\.mod|\S+/go\.mod)|\S+): checksum mismatch")
+"""go's checksum of a go.mod or a zip (cmd/go/internal/modfetch/fetch.go, checkModSum)"""
 _SEARCHED = frozenset({Artifact.LIST, Artifact.LATEST, Artifact.GO_GET, Artifact.SUMDB_SUPPORTED})
 """go asks for these at several places and expects most not to have them"""
 
@@ -109,7 +113,7 @@ class Sources:
         for error in self.log.errors:
             found = [number for number, row in enumerate(rows) if _is_about(error, row)]
             if len(found) == 1 or (found and (error.module or error.url)):
-                row, said = rows[found[-1]], mask_text(error.text)
+                row, said = rows[found[-1]], mask_text(error.text).partition("\n")[0]
                 proof = (*row.evidence, evidence.log(error.line, said))
                 named = f"{error.module}@{error.version}: "
                 told = failure(error.kind, (said.partition(named)[2] or said).removeprefix("go: "))
@@ -349,6 +353,9 @@ def _is_about(error: GoError, row: Row) -> bool:
     if error.kind in SHARED:  # the content broke off: the error quotes the URL
         return error.url is not None and without_userinfo(error.url) == row.url and row.failure is None
     if row.artifact not in _CONTENT.get(error.kind, ()):
+        return False
+    verified = _VERIFYING.search(error.text)
+    if verified and row.artifact is not (Artifact.MOD if verified["mod"] else Artifact.ZIP):
         return False
     named = (error.module, error.version)
     return named == (None, None) or named == (row.parts.module, row.parts.version)
