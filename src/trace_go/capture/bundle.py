@@ -4,7 +4,6 @@ Members have fixed names. Secrets are masked in everything but the packets. A bu
 one trusts nothing: sizes are capped, names in the archive are not used, and members are unpacked into a private folder.
 """
 
-import base64
 import json
 import os
 import re
@@ -17,9 +16,10 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TypeVar
+from typing import IO, Annotated, BinaryIO
 
-from msgspec import Struct, field, structs
+import msgspec
+from msgspec import Meta, Struct, field
 from msgspec.structs import asdict
 
 from trace_go import __version__
@@ -29,6 +29,7 @@ from trace_go.capture.source import CaptureStats
 from trace_go.capture.user import private_file, private_folder
 from trace_go.model.errors import CaptureError
 from trace_go.model.go import GoAccount, SettingsFile
+from trace_go.model.numbers import Natural
 from trace_go.model.probe import ProbeResult
 from trace_go.wire.secrets import mask_env, mask_text
 
@@ -53,7 +54,40 @@ _KEPT = re.compile(
     r"|(?:HTTPS?|ALL|NO|FTP)_PROXY|REQUEST_METHOD|SSLKEYLOGFILE|NETRC",
     re.IGNORECASE,
 )
-T = TypeVar("T")
+
+
+Value = Annotated[str, Meta(max_length=MAX_VALUE_CHARS)]
+
+
+class Version(Struct, frozen=True):
+    format: Natural
+
+
+class KeptSettings(Struct, frozen=True, kw_only=True, array_like=True):
+    role: str
+    path: str
+    values: dict[str, Value]
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """The member of that name, in JSON."""
+
+    format: Natural
+    tool: str
+    argv: tuple[Value, ...]
+    exit_code: Natural | None
+    started_ns: Natural
+    ended_ns: Natural
+    go_env: dict[str, Value]
+    go_env_changed: tuple[str, ...]
+    process_env: dict[str, Value]
+    settings_files: tuple[KeptSettings, ...] = ()
+    notes: tuple[str, ...]
+    asked_x: bool
+    asked_http2: bool
+    owners: tuple[tuple[str, Natural, str, Natural, str], ...]
+    stats: CaptureStats | None
+    probes: tuple[ProbeResult, ...]
 
 
 class Bundle(Struct, frozen=True, kw_only=True):
@@ -186,7 +220,7 @@ def _write_members(
             while line := raw.readline(MAX_LINE_BYTES):
                 out.write(mask_text(line.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"))
     with open_member(FACTS) as out:
-        out.write(json.dumps(_facts(bundle), indent=1).encode("ascii"))
+        out.write(json.dumps(msgspec.to_builtins(_facts(bundle)), indent=1).encode("ascii"))
 
 
 @contextmanager
@@ -201,37 +235,38 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
-def _facts(bundle: Bundle) -> dict[str, Any]:
+def _facts(bundle: Bundle) -> Facts:
     account = bundle.account
-    return {
-        "format": FORMAT,
-        "tool": bundle.tool_version,
-        "argv": [_clean(mask_text(word)) for word in account.argv],
-        "exit_code": account.exit_code,
-        "started_ns": account.started_ns,
-        "ended_ns": account.ended_ns,
-        "go_env": {_clean(name): _clean(mask_env(name, value)) for name, value in account.go_env.items()},
-        "go_env_changed": [_clean(name) for name in account.go_env_changed],
-        "process_env": {_clean(name): _clean(value) for name, value in kept_environment(account.process_env).items()},
-        "settings_files": [
-            [item.role, _clean(item.path), {_clean(name): _clean(value) for name, value in item.values.items()}]
+    return Facts(
+        format=FORMAT,
+        tool=bundle.tool_version,
+        argv=tuple(_clean(mask_text(word)) for word in account.argv),
+        exit_code=account.exit_code,
+        started_ns=account.started_ns,
+        ended_ns=account.ended_ns,
+        go_env={_clean(name): _clean(mask_env(name, value)) for name, value in account.go_env.items()},
+        go_env_changed=tuple(map(_clean, account.go_env_changed)),
+        process_env=_cleaned(kept_environment(account.process_env)),
+        settings_files=tuple(
+            KeptSettings(role=item.role, path=_clean(item.path), values=_cleaned(item.values))
             for item in account.settings_files
-        ],
-        "notes": [_clean(mask_text(note)) for note in account.notes],
-        "asked_x": bundle.asked_x,
-        "asked_http2": bundle.asked_http2,
-        "owners": [[*addresses, _clean(owner)] for addresses, owner in bundle.owners.items()],
-        "stats": None if bundle.stats is None else asdict(bundle.stats),
-        "probes": [
-            structs.asdict(probe) | {"chain": [base64.b64encode(der).decode("ascii") for der in probe.chain]}
-            for probe in bundle.probes
-        ],
-    }
+        ),
+        notes=tuple(_clean(mask_text(note)) for note in account.notes),
+        asked_x=bundle.asked_x,
+        asked_http2=bundle.asked_http2,
+        owners=tuple((*addresses, _clean(owner)) for addresses, owner in bundle.owners.items()),
+        stats=bundle.stats,
+        probes=bundle.probes,
+    )
 
 
 def _clean(text: str) -> str:
     """Arguments and variables may hold bytes that are no UTF-8; JSON may not."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _cleaned(values: Mapping[str, str]) -> dict[str, str]:
+    return {_clean(name): _clean(value) for name, value in values.items()}
 
 
 def _directory_is_plain(file: BinaryIO) -> bool:
@@ -271,30 +306,41 @@ def _from_folder(folder: Path, name: str, unpacked: tempfile.TemporaryDirectory[
         note = "the run was cut short: only its packets were kept"
         return Bundle(account=GoAccount(notes=(note,)), capture=files[CAPTURE])
     try:
-        told = json.loads(facts.read_bytes())
-        if told["format"] != FORMAT:
-            raise CaptureError(f"{name}: a bundle of format {_number(told['format'])}; this trace-go reads {FORMAT}")
-        return Bundle(
-            account=_account(told),
-            asked_x=told["asked_x"] is True,
-            asked_http2=told["asked_http2"] is True,
-            owners=dict(map(_owner, _list(told["owners"]))),
-            stats=_maybe(_stats, told["stats"]),
-            probes=tuple(map(_probe, _list(told["probes"]))),
-            tool_version=_text(told["tool"]),
-            capture=files[CAPTURE],
-            log=files[LOG],
-            go_mod=files[GO_MOD],
-            go_sum=files[GO_SUM],
-            trust=files[TRUST],
-            config=files[CONFIG],
-            public_roots=files[PUBLIC_ROOTS],
-            unpacked=unpacked,
-        )
-    except (ValueError, KeyError, TypeError, RecursionError):
+        raw = facts.read_bytes()
+        if (version := msgspec.json.decode(raw, type=Version).format) != FORMAT:
+            raise CaptureError(f"{name}: a bundle of format {version}; this trace-go reads {FORMAT}")
+        told = msgspec.json.decode(raw, type=Facts)
+    except (ValueError, RecursionError):
         raise CaptureError(f"{name}: {FACTS} is damaged") from None
     except OSError as error:
         raise CaptureError(f"{name}: {error.strerror or error}") from None
+    return Bundle(
+        account=GoAccount(
+            argv=told.argv,
+            exit_code=told.exit_code,
+            started_ns=told.started_ns,
+            ended_ns=told.ended_ns,
+            go_env=told.go_env,
+            go_env_changed=told.go_env_changed,
+            process_env=told.process_env,
+            settings_files=tuple(SettingsFile(**asdict(item)) for item in told.settings_files),
+            notes=told.notes,
+        ),
+        asked_x=told.asked_x,
+        asked_http2=told.asked_http2,
+        owners={(local, port, remote, service): owner for local, port, remote, service, owner in told.owners},
+        stats=told.stats,
+        probes=told.probes,
+        tool_version=told.tool,
+        capture=files[CAPTURE],
+        log=files[LOG],
+        go_mod=files[GO_MOD],
+        go_sum=files[GO_SUM],
+        trust=files[TRUST],
+        config=files[CONFIG],
+        public_roots=files[PUBLIC_ROOTS],
+        unpacked=unpacked,
+    )
 
 
 def _member(path: Path, name: str, most: int) -> Path | None:
@@ -305,92 +351,3 @@ def _member(path: Path, name: str, most: int) -> Path | None:
     if not stat.S_ISREG(status.st_mode) or status.st_size > most:
         raise CaptureError(f"{name}: {path.name} is no plain file, or too large")
     return path
-
-
-# Readers of JSON values: the wrong kind raises ValueError, KeyError or TypeError.
-
-
-def _account(told: dict[str, Any]) -> GoAccount:
-    return GoAccount(
-        argv=tuple(map(_value, _list(told["argv"]))),
-        exit_code=_maybe(_number, told["exit_code"]),
-        started_ns=_number(told["started_ns"]),
-        ended_ns=_number(told["ended_ns"]),
-        go_env=_table(told["go_env"]),
-        go_env_changed=_texts(told["go_env_changed"]),
-        process_env=_table(told["process_env"]),
-        settings_files=tuple(map(_settings_file, _list(told.get("settings_files", [])))),
-        notes=_texts(told["notes"]),
-    )
-
-
-def _settings_file(row: Any) -> SettingsFile:
-    role, path, values = _list(row)
-    return SettingsFile(role=_text(role), path=_text(path), values=_table(values))
-
-
-def _owner(row: Any) -> tuple[Addresses, str]:
-    local_ip, local_port, remote_ip, remote_port, owner = _list(row)
-    return (_text(local_ip), _number(local_port), _text(remote_ip), _number(remote_port)), _text(owner)
-
-
-def _stats(told: Any) -> CaptureStats:
-    return CaptureStats(
-        packets=_number(told["packets"]),
-        drops=_maybe(_number, told["drops"]),
-        method=_text(told["method"]),
-        problem=_maybe(_text, told["problem"]),
-    )
-
-
-def _probe(told: Any) -> ProbeResult:
-    return ProbeResult(
-        host=_text(told["host"]),
-        port=_number(told["port"]),
-        via=_maybe(_text, told["via"]),
-        chain=tuple(base64.b64decode(der, validate=True) for der in _texts(told["chain"])),
-        version=_maybe(_text, told["version"]),
-        alpn=_maybe(_text, told["alpn"]),
-        error=_maybe(_text, told["error"]),
-        connected_ip=_maybe(_text, told["connected_ip"]),
-        at_ns=_number(told["at_ns"]),
-    )
-
-
-def _maybe(read: Callable[[Any], T], value: Any) -> T | None:
-    return None if value is None else read(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    value.encode("utf-8")  # a lone surrogate is no text: UnicodeEncodeError is a ValueError
-    return value
-
-
-def _number(value: Any) -> int:
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise TypeError
-    return value
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(map(_text, _list(value)))
-
-
-def _value(value: Any) -> str:
-    if len(text := _text(value)) > MAX_VALUE_CHARS:
-        raise ValueError
-    return text
-
-
-def _table(value: Any) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise TypeError
-    return {_text(name): _value(text) for name, text in value.items()}

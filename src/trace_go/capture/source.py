@@ -7,12 +7,13 @@ from typing import BinaryIO, Protocol
 
 from msgspec import Struct
 
+from trace_go.model.numbers import Natural
 from trace_go.model.packets import Batch
 
 
 class CaptureStats(Struct, frozen=True, kw_only=True):
-    packets: int
-    drops: int | None
+    packets: Natural
+    drops: Natural | None
     """packets lost because we were too slow; None when the capturing program does not say"""
     method: str
     """`packet socket`, `dumpcap`, `tcpdump` or `pcap library`"""

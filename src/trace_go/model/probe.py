@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from trace_go.model.numbers import Natural
+
 
 class Target(NamedTuple):
     host: str
@@ -14,7 +16,7 @@ class Target(NamedTuple):
 
 class ProbeResult(Struct, frozen=True, kw_only=True, gc=False):
     host: str
-    port: int
+    port: Natural
     via: str | None
     """the forward proxy, credentials masked"""
     chain: tuple[bytes, ...]
@@ -26,4 +28,4 @@ class ProbeResult(Struct, frozen=True, kw_only=True, gc=False):
     """one line; None when the handshake finished"""
     connected_ip: str | None
     """of the host, or of the proxy"""
-    at_ns: int
+    at_ns: Natural
