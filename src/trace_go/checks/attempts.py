@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from trace_go.checks.interference import forged_reset
-from trace_go.checks.proof import asked_for, flow_of, lookups_of
+from trace_go.checks.proof import flow_of, lookups_of
 from trace_go.model.flow import Flow, Outcome
 from trace_go.model.ledger import Artifact, Request, Stage
 from trace_go.model.report import Case
@@ -58,13 +58,13 @@ def made_good(case: Case, requests: Iterable[Request]) -> list[Request]:
 
 def _all(case: Case) -> Iterator[Detour]:
     """Every attempt that another replaced."""
-    tried = [flow for flow in case.flows if flow.transport == "tcp" and flow.syn_ns]
-    for name, requests in asked_for(case).items():
+    for name, requests in case.by_name.items():
         addresses = {address for item in lookups_of(case, name) for address in item.addresses}
         good = tuple(item for item in requests if not item.failure or item.failure.stage not in _BEFORE)
         if len(addresses) < 2 or not good:
             continue
-        mine = [flow for flow in tried if flow.server.ip in addresses]
+        tried = (flow for address in addresses for flow in case.attempts.get(address, ()))
+        mine = sorted(tried, key=lambda flow: flow.id)
         worked = [flow for flow in mine if flow.outcome not in _FAILED and flow.syn_ack_packet]
         for flow in mine:
             instead = next((other for other in worked if _replaces(other, flow)), None)

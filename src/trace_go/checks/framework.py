@@ -40,9 +40,9 @@ def failed(case: Case, *kinds: str) -> dict[str, list[Request]]:
     injected-data tell more.
     """
     groups: dict[str, list[Request]] = defaultdict(list)
-    for request in case.requests:
-        elsewhere = missed_proxy(case, request) or forged_data(proof.flow_of(case, request))
-        if request.failure and request.failure.kind in kinds and not elsewhere:
+    found = (request for kind in kinds for request in case.failures.get(kind, ()))
+    for request in sorted(found, key=lambda item: item.id):
+        if not (missed_proxy(case, request) or forged_data(proof.flow_of(case, request))):
             groups[where(request)].append(request)
     return groups
 

@@ -42,18 +42,16 @@ def missing(case: Case) -> Iterator[Missing]:
         if request.module and request.failure and request.status in NOT_FOUND and request.next_entry:
             requests[_name(request.module, request.version)].append(request)
     known = {item.module for item in case.requests if item.status == 200 and item.artifact not in SUMDB}
-    # go looks for a package at every prefix of its path
-    searched = {item.module for item in case.requests if item.module}
     for name in dict.fromkeys([*errors, *requests]):
         module, _, version = name.partition("@")
         told = errors.get(name)
-        if not told and any(other.startswith(f"{module}/") for other in searched):
-            continue
+        if not told and any(other.startswith(f"{module}/") for other in case.by_module):
+            continue  # go looks for a package at every prefix of its path
         yield Missing(
             module=module,
             version=version or None,
             told=told,
-            requests=tuple(requests.get(name) or [item for item in case.requests if item.module == module]),
+            requests=tuple(requests.get(name) or case.by_module.get(module, ())),
             cut_short="" if module in known else _end(case, module, told),
         )
 

@@ -70,15 +70,15 @@ def _named(case: Case, module: str) -> Reason | None:
 def is_published(case: Case, module: str) -> bool:
     """Whether a public mirror has a module."""
     return any(
-        item.module == module and item.status == 200 and item.artifact not in SUMDB and learned(case, item)
-        for item in case.requests
+        item.status == 200 and item.artifact not in SUMDB and learned(case, item)
+        for item in case.by_module.get(module, ())
     )
 
 
 def _resolved(case: Case, module: str) -> Reason | None:
     """Its own server, asked for it, has an address of a private network."""
-    for item in case.requests:
-        hop = item.target if item.module == module and item.artifact in _ORIGINS else None
+    for item in case.by_module[module]:
+        hop = item.target if item.artifact in _ORIGINS else None
         if hop and hop.ip and _is_private(hop.ip) and not any(h.role is Role.FORWARD_PROXY for h in item.hops):
             text = f"served by {hop.host or hop.ip} from the private address {hop.ip}"
             return Reason(kind="address", text=text, confidence=Confidence.HIGH, evidence=item.evidence[:1])
@@ -87,7 +87,7 @@ def _resolved(case: Case, module: str) -> Reason | None:
 
 def _unknown_to_database(case: Case, module: str, origins: set[str]) -> Reason | None:
     """The checksum database, which fetches what it is asked for, cannot; its own server delivers it here."""
-    asked = [item for item in case.requests if item.module == module and item.artifact is Artifact.SUMDB_LOOKUP]
+    asked = [item for item in case.by_module[module] if item.artifact is Artifact.SUMDB_LOOKUP]
     if is_below(module, origins) and any(item.status in NOT_FOUND for item in asked):
         text = "delivered by its own server, while the checksum database cannot get it"
         return Reason(kind="database", text=text, confidence=Confidence.HIGH)

@@ -90,9 +90,13 @@ def of_requests(case: Case, requests: Iterable[Request]) -> list[Evidence]:
 
 def flow_of(case: Case, request: Request) -> Flow | None:
     """The connection on which a request broke, else the one it used."""
-    hops = [hop for hop in request.hops if hop.flow is not None]
-    hop = next((item for item in hops if item.broken), hops[-1] if hops else None)
-    return case.flows[hop.flow] if hop and hop.flow is not None else None
+    found = None
+    for hop in request.hops:
+        if hop.flow is not None:
+            found = hop.flow
+            if hop.broken:
+                break
+    return None if found is None else case.flows[found]
 
 
 def wanted_certificate(case: Case, request: Request) -> bool:
@@ -102,23 +106,14 @@ def wanted_certificate(case: Case, request: Request) -> bool:
     return asked or (request.failure is not None and "tls: certificate required" in request.failure.text)
 
 
-def asked_for(case: Case) -> dict[str, list[Request]]:
-    """Requests by each name that had to be resolved for them: of the hosts asked, else of the forward proxy."""
-    found: dict[str, list[Request]] = {}
-    for request in case.requests:
-        for name in dict.fromkeys(hop.host.lower() for hop in request.hops if hop.host):
-            found.setdefault(name, []).append(request)
-    return found
-
-
 def lookups_of(case: Case, name: str) -> list[Lookup]:
     """What DNS was asked for a name, and answered."""
-    return [item for item in case.lookups if item.name.rstrip(".").lower() == name and item.query_packets]
+    return case.lookups_by_name.get(name, [])
 
 
 def failed_lookups(case: Case, name: str) -> list[Lookup]:
     """Lookups of a name that has no address at all; to have none of one kind is normal."""
-    found = [item for item in case.lookups if item.name == name and item.query_packets]
+    found = lookups_of(case, name)
     return [] if any(item.addresses for item in found) else found
 
 

@@ -1,5 +1,9 @@
 """The result of one analysis: what `pipeline.analyse` returns, checks read and reporters draw. Picklable."""
 
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TypeVar
+
 from msgspec import Struct, field
 
 from trace_go.model.chain import Judgement
@@ -11,6 +15,8 @@ from trace_go.model.flow import Flow
 from trace_go.model.go import GoAccount, KnownHost
 from trace_go.model.ledger import Request
 from trace_go.model.policy import Policy
+
+_Item = TypeVar("_Item")
 
 
 class CaptureFile(Struct, frozen=True, kw_only=True, gc=False):
@@ -63,8 +69,8 @@ class Seeing(Struct, frozen=True, kw_only=True, gc=False):
     why: str
 
 
-class Case(Struct, frozen=True, kw_only=True, gc=False):
-    """Everything known before judging: the input of every check."""
+class Case(Struct, frozen=True, kw_only=True, dict=True):
+    """Everything known before judging: the input of every check. What many ask is found once, and not pickled."""
 
     files: tuple[CaptureFile, ...]
     flows: tuple[Flow, ...]
@@ -84,6 +90,39 @@ class Case(Struct, frozen=True, kw_only=True, gc=False):
     """None: no keys were given"""
     crossings: tuple[Crossing, ...] = ()
     """what a second capture, beyond the gateway, tells of each connection"""
+
+    @cached_property
+    def failures(self) -> dict[str, list[Request]]:
+        """The requests that failed, by the kind of their failure."""
+        return _grouped((item.failure.kind, item) for item in self.requests if item.failure)
+
+    @cached_property
+    def by_module(self) -> dict[str, list[Request]]:
+        """The requests for each module, and those of git for each repository."""
+        return _grouped((item.module, item) for item in self.requests if item.module)
+
+    @cached_property
+    def by_name(self) -> dict[str, list[Request]]:
+        """The requests by each name that had to be resolved for them: of the hosts asked, else of the forward proxy."""
+        names = ((dict.fromkeys(hop.host.lower() for hop in item.hops if hop.host), item) for item in self.requests)
+        return _grouped((name, item) for several, item in names for name in several)
+
+    @cached_property
+    def attempts(self) -> dict[str, list[Flow]]:
+        """TCP connections that the capture has from their beginning, by the server's address."""
+        return _grouped((item.server.ip, item) for item in self.flows if item.syn_ns and item.transport == "tcp")
+
+    @cached_property
+    def lookups_by_name(self) -> dict[str, list[Lookup]]:
+        """What DNS was asked, by name in lower case without the final dot; only where the question was seen."""
+        return _grouped((item.name.rstrip(".").lower(), item) for item in self.lookups if item.query_packets)
+
+
+def _grouped(pairs: Iterable[tuple[str, _Item]]) -> dict[str, list[_Item]]:
+    found: dict[str, list[_Item]] = {}
+    for key, item in pairs:
+        found.setdefault(key, []).append(item)
+    return found
 
 
 class Report(Struct, frozen=True, kw_only=True, gc=False):

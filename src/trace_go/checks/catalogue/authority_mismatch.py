@@ -64,7 +64,7 @@ def find(case: Case) -> Iterator[Finding]:
     used = {hop.flow for request in case.requests for hop in request.hops}
     groups: dict[str, list[_Other]] = defaultdict(list)
     for flow in case.flows:
-        name = _sni(flow)
+        name = _sni(flow) if flow.tunnel or flow.exchanges else ""
         if _NAME.fullmatch(name) and (flow.id in used or of_go(flow)):
             groups[name] += [other for other in _others(flow) if other.host != name and _NAME.fullmatch(other.host)]
     for name, others in groups.items():

@@ -72,9 +72,7 @@ def find(case: Case) -> Iterator[Finding]:
 
 def _shown(case: Case, request: Request) -> list[Evidence]:
     """The packets of this request's connections that hold credentials in clear for its server."""
-    if is_loopback(target(request)):
-        return []
-    return [
+    shown = [
         evidence.packet(exchange.request_packet, f"{exchange.method} {exchange.url} with credentials", flow.file)
         for hop in request.hops
         if hop.flow is not None and not hop.redirected
@@ -82,3 +80,4 @@ def _shown(case: Case, request: Request) -> list[Evidence]:
         for exchange in flow.exchanges
         if exchange.has_credentials and not (exchange.proxied or exchange.decrypted)
     ]
+    return [] if shown and is_loopback(target(request)) else shown

@@ -26,7 +26,7 @@ from collections.abc import Iterator
 
 from trace_go.checks.command import shell
 from trace_go.checks.framework import Meta, count, finding
-from trace_go.checks.proof import asked_for, lookups_of
+from trace_go.checks.proof import lookups_of
 from trace_go.model import evidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Stage
@@ -39,7 +39,7 @@ LATER = (Stage.STATUS, Stage.CONTENT)
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for name, requests in asked_for(case).items():
+    for name, requests in case.by_name.items():
         lookups = [item for item in lookups_of(case, name) if item.conflicting]
         if not lookups:
             continue

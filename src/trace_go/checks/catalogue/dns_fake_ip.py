@@ -25,7 +25,7 @@ References
 from collections.abc import Iterator
 
 from trace_go.checks.framework import Meta, finding, some
-from trace_go.checks.proof import asked_for, lookups_of, of_lookup
+from trace_go.checks.proof import lookups_of, of_lookup
 from trace_go.model.dns import Lookup
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.ledger import Request
@@ -38,7 +38,7 @@ META = Meta(group="names", severity=Severity.NOTE, audience=Audience.DEVELOPER, 
 def find(case: Case) -> Iterator[Finding]:
     told: list[Lookup] = []
     requests: list[Request] = []
-    for name, asked in asked_for(case).items():
+    for name, asked in case.by_name.items():
         fake = [item for item in lookups_of(case, name) if any(map(is_fake, item.addresses))]
         if fake:
             told += fake

@@ -24,13 +24,13 @@ References
 """
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import ip_address, ip_network
 
 from trace_go.checks.catalogue.dns_conflicting_answers import LATER
 from trace_go.checks.command import is_address, shell
 from trace_go.checks.framework import Meta, count, finding, some
-from trace_go.checks.proof import asked_for, lookups_of, of_lookup
+from trace_go.checks.proof import lookups_of, of_lookup
 from trace_go.gocmd.hosts import HostBook, load_hosts
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
 from trace_go.model.report import Case
@@ -48,7 +48,7 @@ RESERVED = tuple(
 
 
 def find(case: Case) -> Iterator[Finding]:
-    for name, requests in asked_for(case).items():
+    for name, requests in case.by_name.items():
         known = _public().lookup(name)
         if known is None or known.name.startswith("*"):
             continue
@@ -81,6 +81,7 @@ def _public() -> HostBook:
     return load_hosts()
 
 
+@lru_cache(1024)
 def _is_reserved(address: str) -> bool:
     if not is_address(address):
         return False
