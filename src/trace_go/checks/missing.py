@@ -51,7 +51,7 @@ def missing(case: Case) -> Iterator[Missing]:
             module=module,
             version=version or None,
             told=told,
-            requests=tuple(requests.get(name) or case.by_module.get(module, ())),
+            requests=tuple(requests.get(name) or case.by_module.get(module, [])),
             cut_short="" if module in known else _end(case, module, told),
         )
 

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,12 +10,16 @@ from trace_go.gocmd.config import Config
 from trace_go.gocmd.environment import GoSettings
 from trace_go.model.go import KnownHost
 
+REMEMBERED = 1024
+"""answers kept: a capture of 60,000 connections goes to some dozens of hosts"""
+
 
 class HostBook:
     """Known hosts by name; where two say something of one name, the later wins."""
 
     def __init__(self, hosts: Iterable[KnownHost]) -> None:
         self._hosts = {host.name.lower(): host for host in hosts}
+        self._remembered = lru_cache(REMEMBERED)(self._lookup)
 
     def covering(self, names: Iterable[str]) -> dict[str, KnownHost]:
         """Every known host, and each of `names` of which something is known."""
@@ -22,6 +27,9 @@ class HostBook:
 
     def lookup(self, name: str) -> KnownHost | None:
         """By host name or address, without port: the name itself, else the longest `*.` pattern above it."""
+        return self._remembered(name)
+
+    def _lookup(self, name: str) -> KnownHost | None:
         key = name.lower().rstrip(".")
         if found := self._hosts.get(key):
             return found

@@ -37,6 +37,8 @@ class Leg(Struct, frozen=True, kw_only=True):
     proxy: str | None
     """URL of the configured forward proxy, when one applies"""
     carried: Carried
+    judged: Judgement | None
+    """of the chain that its flow was shown"""
     failure: Failure | None = None
     """what broke on this leg"""
     address: str | None = None
@@ -50,11 +52,12 @@ class Leg(Struct, frozen=True, kw_only=True):
     def flow(self) -> Flow | None:
         return self.carried.flow
 
-    def judgement(self, index: Index) -> Judgement | None:
+    @property
+    def judgement(self) -> Judgement | None:
         """Of the chain that this leg was shown; None when it broke before TLS, or has none."""
         if not self.https or (self.failure and self.failure.stage in _BEFORE_TLS):
             return None
-        return index.judgement(self.flow, self.host)
+        return self.judged
 
 
 def proxied(index: Index, leg: Leg) -> bool:
@@ -104,7 +107,7 @@ def _leg(index: Index, leg: Leg, *, redirected: bool) -> list[Hop]:
     if flow and fake and not redirected:
         label = f"local proxy (fake address {flow.server.ip})"
         way.append(Hop(role=Role.FORWARD_PROXY, host=None, ip=None, flow=flow.id, label=label))
-    judgement = leg.judgement(index)
+    judgement = leg.judgement
     hidden = bool(judgement and judgement.interceptor)
     if judgement and judgement.interceptor:
         way.append(
@@ -172,7 +175,7 @@ def handler(index: Index, legs: Sequence[Leg], *, answered: bool) -> tuple[Handl
     for leg in legs:
         if leg.forged:
             return HandledBy.MITM, Confidence.HIGH
-        judgement = leg.judgement(index)
+        judgement = leg.judgement
         if judgement and judgement.interceptor and (answered or (leg.flow and leg.flow.tls and leg.flow.tls.server)):
             told = judgement.interceptor_confidence or Confidence.HIGH
             return HandledBy.MITM, Confidence.MEDIUM if judgement.visibility is Visibility.INFERRED else told
@@ -180,7 +183,7 @@ def handler(index: Index, legs: Sequence[Leg], *, answered: bool) -> tuple[Handl
         broken = any(leg.failure for leg in legs)
         return (HandledBy.NONE, Confidence.HIGH) if broken else (HandledBy.UNKNOWN, Confidence.LOW)
     leg = legs[0]
-    judgement = leg.judgement(index)
+    judgement = leg.judgement
     found = _HANDLERS.get(leg.role, HandledBy.UNKNOWN)
     trusted = judgement is not None and judgement.trusted
     if found is HandledBy.UNKNOWN or (leg.opaque and not (trusted and _purpose(index, leg))):

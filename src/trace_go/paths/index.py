@@ -43,8 +43,9 @@ class Index:
             if flow.transport != "tcp" or flow.protocol == "dns":
                 continue
             self.by_server[flow.server.ip, flow.server.port].append(flow)
-            names = _own_names(flow) or self._resolved(flow)
-            self._named[flow.id] = flow.name or next(iter(names), None)
+            own = flow.name
+            names = _own_names(flow, own) or self._resolved(flow)
+            self._named[flow.id] = own or next(iter(names), None)
             for name in names:
                 self.by_name[name].append(flow)
         self._seen: dict[_ChainKey, list[Judgement]] = defaultdict(list)
@@ -88,8 +89,9 @@ class Index:
         if not name or (flow and not flow.tls):
             return None
         if flow and flow.tls and flow.tls.chain:
-            own = flow.name or flow.server.ip  # what the chain was judged for
-            found = self._seen.get(_chain_key(own, flow.tls.chain), []) if flow.name in (None, name) else []
+            own = flow.name  # what the chain was judged for, else its address
+            key = _chain_key(own or flow.server.ip, flow.tls.chain)
+            found = self._seen.get(key, []) if own in (None, name) else []
             at_ns = flow.tls.server_ns or flow.start_ns
             return next((item for item in reversed(found) if item.at_ns <= at_ns), next(iter(found), None))
         if flow and flow.id in self._inferred:
@@ -117,10 +119,9 @@ class Index:
 
     def lookup(self, name: str, flow: Flow | None = None) -> Lookup | None:
         """The lookup that a connection to `name` rests on: one that gave its address, an answered one, or any."""
-        found = _latest(self.lookups.get(name, []), flow)
-        gave = [item for item in found if flow and flow.server.ip in item.addresses]
-        best = gave or [item for item in found if item.addresses] or found
-        return best[-1] if best else None
+        found, address = _latest(self.lookups.get(name, []), flow)[::-1], flow.server.ip if flow else ""
+        gave = next((item for item in found if address in item.addresses), None)
+        return gave or next((item for item in found if item.addresses), None) or next(iter(found), None)
 
     def to_proxy(self, proxy: str) -> list[Flow]:
         """Flows to a forward proxy, given by its URL."""
@@ -141,10 +142,10 @@ def _latest(lookups: list[Lookup], flow: Flow | None) -> list[Lookup]:
     return lookups[max(end - RECENT, 0) : end]
 
 
-def _own_names(flow: Flow) -> list[str]:
+def _own_names(flow: Flow, name: str | None) -> list[str]:
     """What the flow says of itself; a connection to a forward proxy may carry clear requests to several hosts."""
-    if flow.name and (flow.tls or flow.tunnel or not flow.exchanges):
-        return [flow.name]
+    if name and (flow.tls or flow.tunnel or not flow.exchanges):
+        return [name]
     hosts = (exchange.host.rsplit(":", 1)[0].strip("[]") for exchange in flow.exchanges if exchange.host)
     return list(dict.fromkeys(map(plain_host, hosts)))
 

@@ -298,7 +298,7 @@ class _Builder:
         return row.failure or stopped
 
     def _leg(self, row: Row, url: str, *, last: bool) -> Leg:
-        host, own = host_of(url), url == row.url
+        host, own, https = host_of(url), url == row.url, url.startswith("https://")
         found = row.failure if last else None
         proxy = proxy_for(url, self.account.process_env) if self.account.process_env else None
         wanted = Wanted(
@@ -318,9 +318,10 @@ class _Builder:
         return Leg(
             host=host,
             role=self._role(row, url, host, carried.flow),
-            https=url.startswith("https://"),
+            https=https,
             proxy=proxy,
             carried=carried,
+            judged=self.index.judgement(carried.flow, host) if https else None,
             failure=found,
             address=remote[0] if remote else None,
             opaque=row.artifact is Artifact.CONNECTION,
@@ -378,7 +379,7 @@ class _Builder:
             if leg.carried.of > 1:
                 text = f"{leg.host} has {leg.carried.of} connections that may have carried it; which is not observable"
                 proof.append(evidence.inference(text))
-            judgement = leg.judgement(self.index)
+            judgement = leg.judgement
             if judgement and judgement.interceptor:
                 text = f"certificate issued by {judgement.interceptor}"
                 if judgement.visibility is Visibility.INFERRED:

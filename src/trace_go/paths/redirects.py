@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from trace_go.model.go import Http2Exchange
 from trace_go.model.http import Exchange
@@ -24,19 +23,23 @@ class Answer(Struct, frozen=True, kw_only=True):
 
     url: str
     status: int | None
-    location: str | None
+    target: str | None
+    """of a redirect: the absolute URL"""
     web_page: bool | None = None
     body_bytes: int = -1
     h1: str | None = None
 
     @classmethod
     def of(cls, sent: Http2Exchange | Exchange) -> "Answer":
-        told = cls(url=sent.url, status=sent.status, location=sent.location, web_page=sent.web_page)
-        return replace(told, body_bytes=sent.body_bytes, h1=sent.h1) if isinstance(sent, Exchange) else told
-
-    @property
-    def target(self) -> str | None:
-        return join(self.url, self.location) if self.location else None
+        shown = sent if isinstance(sent, Exchange) else None
+        return cls(
+            url=sent.url,
+            status=sent.status,
+            target=join(sent.url, sent.location) if sent.location else None,
+            web_page=sent.web_page,
+            body_bytes=shown.body_bytes if shown else -1,
+            h1=shown.h1 if shown else None,
+        )
 
 
 class Redirects:
