@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from trace_go.model.flow import Flow
 from trace_go.model.ledger import Failure, Stage
-from trace_go.paths.failures import OUTCOMES, SHARED, SSH_KINDS, UNSENT, of_flow
+from trace_go.paths.failures import OUTCOMES, SHARED, SSH_KINDS, UNSENT, has_failed
 from trace_go.paths.index import Index, is_extra, made_by
 from trace_go.paths.urls import endpoint, is_address, port_of, split
 
@@ -41,8 +41,6 @@ class Wanted(Struct, frozen=True, kw_only=True):
     """of a git command: how many this host has"""
     remote: str | None = None
     """`ip:port` that go's HTTP/2 log names"""
-    flow: Flow | None = None
-    """the flow, where the request was seen on it"""
 
 
 class Carriers:
@@ -60,8 +58,6 @@ class Carriers:
 
     def find(self, wanted: Wanted, proxy: str | None) -> Carried:
         """proxy: URL of the forward proxy that go is configured to use for this request."""
-        if wanted.flow:
-            return Carried(flow=wanted.flow)
         place = (wanted.host, split(wanted.url).scheme, port_of(wanted.url))
         failed = wanted.failure if not wanted.answered else None
         if failed is None:
@@ -146,7 +142,7 @@ def _carries(flow: Flow) -> bool:
     """Whether answers can have come over this flow, even if it broke afterwards."""
     if is_extra(flow):
         return False
-    if of_flow(flow, None) is None:
+    if not has_failed(flow):
         return True
     return bool(flow.tls and flow.tls.established_ns and flow.tls.client_app_bytes)
 

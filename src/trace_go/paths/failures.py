@@ -110,6 +110,11 @@ def of_lookup(lookup: Lookup) -> Failure | None:
     return None
 
 
+def has_failed(flow: Flow) -> bool:
+    """Whether the packets of one flow show a failure: `of_flow` tells which."""
+    return flow.outcome in _TEXTS
+
+
 def of_flow(flow: Flow, judgement: Judgement | None) -> Failure | None:
     """What the packets of one flow show to have failed; None for a flow that ended well, is idle or still open."""
     found = _TEXTS.get(flow.outcome)

@@ -9,7 +9,7 @@ from trace_go.gocmd.hosts import HostBook
 from trace_go.model.evidence import inference
 from trace_go.model.flow import Flow, Traffic
 from trace_go.model.ledger import Failure, Stage
-from trace_go.paths.failures import failure, of_flow
+from trace_go.paths.failures import failure, has_failed
 from trace_go.paths.index import of_go_world
 
 PROXY_PORTS = frozenset({1080, 3128})
@@ -30,7 +30,7 @@ def guessed_clients(traffic: Traffic, hosts: HostBook) -> set[str]:
 def _got_through(flow: Flow) -> bool:
     if flow.transport == "udp":
         return flow.protocol == "quic"
-    return flow.protocol != "dns" and of_flow(flow, None) is None
+    return flow.protocol != "dns" and not has_failed(flow)
 
 
 def to_proxy(flow: Flow, broken: Failure | None) -> Failure | None:

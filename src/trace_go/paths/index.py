@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
+from operator import attrgetter
 
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ from trace_go.paths.urls import host_of, is_address, plain_host, port_of
 RECENT = 32
 """lookups of one name or address that are looked at for one flow: A and AAAA of a few retries and search domains"""
 _ChainKey = tuple[str, tuple[str, ...]]
+_START = attrgetter("start_ns")
 _GIT_PROGRAMS = frozenset({"git", "git-remote-https", "git-remote-http"})
 
 
@@ -34,6 +36,8 @@ class Index:
             self.lookups[plain_host(lookup.name)].append(lookup)
             for address in lookup.addresses:
                 self._answers[address].append(lookup)
+        self.of_go = {flow.id for flow in traffic.flows if of_go(flow)}
+        """flows"""
         self._named: dict[int, str | None] = {}
         self._to_proxy: dict[str, list[Flow]] = {}
         self.by_name: dict[str, list[Flow]] = defaultdict(list)
@@ -138,7 +142,7 @@ class Index:
 
 def _latest(lookups: list[Lookup], flow: Flow | None) -> list[Lookup]:
     """The last RECENT lookups that began before the flow. lookups: by time."""
-    end = bisect_right(lookups, flow.start_ns, key=lambda item: item.start_ns) if flow else len(lookups)
+    end = bisect_right(lookups, flow.start_ns, key=_START) if flow else len(lookups)
     return lookups[max(end - RECENT, 0) : end]
 
 

@@ -20,12 +20,12 @@ from trace_go.model.flow import Flow, Outcome, Traffic
 from trace_go.model.go import GoAccount
 from trace_go.model.http import Exchange
 from trace_go.model.ledger import Artifact, Failure, HandledBy, Request, RequestTimings, Role, Stage
-from trace_go.paths.carrier import Carriers, Wanted, ends
-from trace_go.paths.failures import failure, of_flow, of_lookup, sharpened
+from trace_go.paths.carrier import Carried, Carriers, Wanted, ends
+from trace_go.paths.failures import failure, has_failed, of_flow, of_lookup, sharpened
 from trace_go.paths.git import place_of
 from trace_go.paths.guesses import GUESSED, guessed_clients, is_variant, to_proxy
 from trace_go.paths.hops import ROLES, Leg, handler, hops, proxied
-from trace_go.paths.index import Index, is_extra, of_go, passed_on
+from trace_go.paths.index import Index, is_extra, passed_on
 from trace_go.paths.inferred import inferred
 from trace_go.paths.row import Row, Sent, evidence_of_exchange
 from trace_go.paths.rows import Sources
@@ -105,16 +105,16 @@ class _Builder:
                 flow, exchange = group[-1].flow, group[-1].exchange
                 if url in told or self.sources.redirects.led_to(exchange.url, exchange.request_ns):
                     continue
-                parts = maybe_module_url(exchange.url, self.bases)
+                parts = self.sources.parts[exchange.url]
                 if parts is None and exchange.referer:  # the storage of a mirror whose redirect is not in the capture
                     parts = maybe_module_url(exchange.referer, self.bases)
                 if not parts or (parts.artifact is Artifact.GIT and place_of(parts.base) in repositories):
                     continue
-                if of_go(flow) or self._mirror(host_of(exchange.url)):
+                if flow.id in self.index.of_go or self._mirror(host_of(exchange.url)):
                     self._add(self.sources.of_packets(group, parts))
 
     def _is_gos(self, flow: Flow) -> bool:
-        return of_go(flow) or any(self._mirror(host) for host in {host_of(item.url) for item in flow.exchanges})
+        return flow.id in self.index.of_go or any(self._mirror(host) for host in {host_of(item.url) for item in flow.exchanges})
 
     def _mirror(self, name: str | None) -> bool:
         known = self.index.known(name)
@@ -126,7 +126,7 @@ class _Builder:
         busy = {
             (flow.client.ip, self.index.name(flow))
             for flow in self.index.traffic.flows
-            if flow.exchanges or (not is_extra(flow) and of_flow(flow, None) is None)
+            if flow.exchanges or not (is_extra(flow) or has_failed(flow))
         }
         explained = {hop.host for item in self._requests for hop in item.hops}
         addresses = {hop.ip for item in self._requests for hop in item.hops}
@@ -135,7 +135,7 @@ class _Builder:
                 continue
             name = self.index.name(flow)
             guessed = flow.client.ip in self.guessed
-            if not guessed and not of_go(flow) and (self.account.present or not self._mirror(name)):
+            if not guessed and flow.id not in self.index.of_go and (self.account.present or not self._mirror(name)):
                 continue
             broken = of_flow(flow, self.index.judgement(flow, name))
             broken = broken if self.account.present or self._mirror(name) else to_proxy(flow, broken)
@@ -173,7 +173,7 @@ class _Builder:
         """Names that go (or anyone, for known hosts) asked for in vain and that no row tells of."""
         if self.account.log.fetches:
             return
-        clients = {flow.client.ip for flow in self.index.traffic.flows if of_go(flow)}
+        clients = {flow.client.ip for flow in self.index.traffic.flows if flow.id in self.index.of_go}
         flows = [flow for flow in self.index.traffic.flows if flow.transport == "tcp" and flow.syn_ns]
         one_sided = any(flow.outcome is Outcome.PARTIAL for flow in flows) and not any(it.packets_down for it in flows)
         asked = {name for name, lookups in self.index.lookups.items() if lookups[0].client in self.guessed}
@@ -301,20 +301,24 @@ class _Builder:
         host, own, https = host_of(url), url == row.url, url.startswith("https://")
         found = row.failure if last else None
         proxy = proxy_for(url, self.account.process_env) if self.account.process_env else None
-        wanted = Wanted(
-            url=mask_url(url),
-            host=host,
-            answered=row.answered or not last,
-            failure=found,
-            git=row.artifact is Artifact.GIT,
-            order=row.order,
-            orders=row.orders,
-            remote=row.remote if own else None,
-            flow=(row.flow or (row.sent[-1].flow if row.sent else None)) if own else None,
-        )
-        carried = self.carriers.find(wanted, proxy)
+        masked, named = mask_url(url), row.remote if own else None
+        flow = (row.flow or (row.sent[-1].flow if row.sent else None)) if own else None
+        if flow:
+            carried = Carried(flow=flow)
+        else:
+            wanted = Wanted(
+                url=masked,
+                host=host,
+                answered=row.answered or not last,
+                failure=found,
+                git=row.artifact is Artifact.GIT,
+                order=row.order,
+                orders=row.orders,
+                remote=named,
+            )
+            carried = self.carriers.find(wanted, proxy)
         said = ends(found.text) if found and not row.answered else None
-        remote = said[1] if said else endpoint(wanted.remote or "")
+        remote = said[1] if said else endpoint(named) if named else None
         return Leg(
             host=host,
             role=self._role(row, url, host, carried.flow),
@@ -325,7 +329,7 @@ class _Builder:
             failure=found,
             address=remote[0] if remote else None,
             opaque=row.artifact is Artifact.CONNECTION,
-            forged=_forged(carried.flow, wanted.url),
+            forged=_forged(carried.flow, masked),
         )
 
     def _role(self, row: Row, url: str, host: str, flow: Flow | None) -> Role:

@@ -76,8 +76,10 @@ class Sources:
         """repositories whose requests are told by decrypted packets, better than by git's command lines"""
         self._origins: set[str] = set()
         """modules whose origin was asked"""
-        for exchange in (one.exchange for groups in self.sent.values() for group in groups for one in group):
-            if parts := maybe_module_url(exchange.url, self.bases):
+        self.parts = {url: maybe_module_url(url, self.bases) for url in {exchange.url for exchange in exchanges}}
+        """by URL, what was asked for in the packets"""
+        for exchange in exchanges:
+            if parts := self.parts[exchange.url]:
                 self._asked[parts.module, parts.version, parts.artifact].add(parts.base)
                 if parts.artifact is Artifact.GO_GET and parts.module:
                     self._origins.add(parts.module)
