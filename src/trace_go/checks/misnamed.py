@@ -18,8 +18,7 @@ def misnamed(case: Case) -> Iterator[tuple[Request, str]]:
         return
     known = {name for name, host in case.known.items() if host.role in (Role.MIRROR, Role.CHECKSUM_DB)}
     for request in case.requests:
-        name = target(request)
-        if request.failure and request.failure.kind == "nxdomain" and name not in known:
+        if request.failure and request.failure.kind == "nxdomain" and (name := target(request)) not in known:
             if name in _SCHEMES:
                 yield request, f"A host called {name} was asked for: a URL lacks the colon behind its scheme"
             elif close := get_close_matches(name, known, n=1, cutoff=_CLOSE):

@@ -114,7 +114,8 @@ class _Builder:
                     self._add(self.sources.of_packets(group, parts))
 
     def _is_gos(self, flow: Flow) -> bool:
-        return flow.id in self.index.of_go or any(self._mirror(host) for host in {host_of(item.url) for item in flow.exchanges})
+        hosts = {host_of(item.url) for item in flow.exchanges}
+        return flow.id in self.index.of_go or any(map(self._mirror, hosts))
 
     def _mirror(self, name: str | None) -> bool:
         known = self.index.known(name)

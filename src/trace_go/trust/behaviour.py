@@ -63,9 +63,10 @@ def with_behaviour(judgements: Iterable[Judgement], flows: Iterable[Flow]) -> tu
 
 def _marked(judgement: Judgement, flows: Iterable[Flow]) -> Judgement:
     first: dict[str, Evidence] = {}
+    known = next((known for pattern, known in known_hosts().items() if permits((pattern,), judgement.name)), Known())
     for flow in flows:
         if _is_of(judgement, flow):
-            for kind, number, text in _marks(flow, judgement):
+            for kind, number, text in _marks(flow, judgement, known):
                 first.setdefault(kind, evidence.packet(number, text, flow.file))
     agreed = first and judgement.interceptor_confidence is Confidence.MEDIUM
     return replace(
@@ -84,13 +85,12 @@ def _is_of(judgement: Judgement, flow: Flow) -> bool:
         case Visibility.PROBED:
             return not chain
         case _:
-            return [c.sha256 for c in chain] == [c.sha256 for c in judgement.chain]
+            return chain == judgement.chain
 
 
-def _marks(flow: Flow, judgement: Judgement) -> Iterator[tuple[str, int, str]]:
+def _marks(flow: Flow, judgement: Judgement, known: Known) -> Iterator[tuple[str, int, str]]:
     """(kind, packet, words)"""
     name = judgement.name
-    known = next((known for pattern, known in known_hosts().items() if permits((pattern,), name)), Known())
     yield from _handshake(flow, name, known)
     if judgement.public and not flow.tunnel and flow.syn_ack_packet:
         yield from _nearness(flow, name)

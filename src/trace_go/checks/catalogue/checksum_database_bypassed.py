@@ -26,6 +26,7 @@ References
 
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache, partial
 
 from trace_go.checks.command import setting, unset
 from trace_go.checks.framework import Meta, count, finding, some
@@ -44,12 +45,12 @@ DEFAULT = "sum.golang.org"
 
 
 def find(case: Case) -> Iterator[Finding]:
-    private = private_modules(case)
+    private, exempting = private_modules(case), cache(partial(_exempting, case))
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
         got = request.artifact in _CONTENT and not request.failure and (request.status or 0) == 200
         public = got and request.module not in private and request.module != TOOLCHAIN
-        if public and request.module and (found := _exempting(case, request.module)):
+        if public and request.module and (found := exempting(request.module)):
             groups[found.name].append(request)
     for name, requests in groups.items():
         found = in_effect(case.account, name)

@@ -42,12 +42,11 @@ def find(case: Case) -> Iterator[Finding]:
     sent: dict[str, list[Request]] = defaultdict(list)
     proof: dict[str, list[Evidence]] = defaultdict(list)
     for request in case.requests:
-        host = target(request)
         if request.failure and request.failure.kind == "insecure-credentials":
-            kept[host].append(request)
+            kept[target(request)].append(request)
         elif shown := _shown(case, request):
-            sent[host].append(request)
-            proof[host] += shown
+            sent[target(request)].append(request)
+            proof[target(request)] += shown
     for host, requests in (*kept.items(), *sent.items()):
         refused = host in kept and requests is kept[host]
         told = _KEPT if refused else "Everyone on the way can read them: they must be replaced."

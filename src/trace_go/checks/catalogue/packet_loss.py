@@ -48,8 +48,9 @@ def find(case: Case) -> Iterator[Finding]:
     for request in case.requests:
         flow = flow_of(case, request)
         if flow and flow.outcome in _WORKED:
-            hosts[target(request)][flow.id] = flow
-            requests[target(request)].append(request)
+            host = target(request)
+            hosts[host][flow.id] = flow
+            requests[host].append(request)
     for host, flows in hosts.items():
         resent = {number: max(flow.retransmissions_down, flow.retransmissions_up) for number, flow in flows.items()}
         again, all_of_it = sum(resent.values()), sum(map(_segments, flows.values()))

@@ -37,10 +37,9 @@ _SENT = (Stage.RESPONSE, Stage.STATUS, Stage.CONTENT)
 def find(case: Case) -> Iterator[Finding]:
     groups: dict[str, list[Request]] = defaultdict(list)
     for request in case.requests:
-        hop = request.target
-        if _in_clear(request) and request.artifact not in (Artifact.OTHER, Artifact.GO_GET) and hop and not hop.own:
-            host = target(request)
-            if hop.role in (Role.MIRROR, Role.CHECKSUM_DB) and not is_loopback(host):
+        if _in_clear(request) and request.artifact not in (Artifact.OTHER, Artifact.GO_GET):
+            hop, host = request.target, target(request)
+            if hop and hop.role in (Role.MIRROR, Role.CHECKSUM_DB) and not (hop.own or is_loopback(host)):
                 groups[host].append(request)
     for host, requests in groups.items():
         yield finding(

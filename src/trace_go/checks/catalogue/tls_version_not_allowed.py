@@ -40,7 +40,9 @@ _VERSIONS = {"1.2": 0x0303, "1.3": 0x0304}
 
 
 def find(case: Case) -> Iterator[Finding]:
-    minimum = _VERSIONS.get(case.policy.minimum_tls or "", 0)
+    minimum = _VERSIONS.get(case.policy.minimum_tls or "")
+    if minimum is None:
+        return
     used: dict[str, dict[int, Flow]] = defaultdict(dict)
     requests: dict[str, dict[int, Request]] = defaultdict(dict)
     for request in case.requests:

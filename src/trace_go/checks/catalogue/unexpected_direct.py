@@ -47,9 +47,8 @@ def find(case: Case) -> Iterator[Finding]:
     origins, private = went_direct(case), private_modules(case)
     groups: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for request in case.requests:
-        asked_mirror = request.target and request.target.role is Role.MIRROR and request.artifact not in SUMDB
         turned_away = request.failure or request.status in _NOT_FOUND
-        if request.module and asked_mirror and turned_away and is_below(request.module, origins):
+        if request.module and turned_away and _asked_mirror(request) and is_below(request.module, origins):
             if request.module in private and learned(case, request):
                 continue  # private-module-leak tells more
             kind = request.failure.kind if request.failure else "not-found"
@@ -69,6 +68,11 @@ def find(case: Case) -> Iterator[Finding]:
             requests=requests,
             severity=Severity.NOTE if meant else None,
         )
+
+
+def _asked_mirror(request: Request) -> bool:
+    hop = request.target if request.artifact not in SUMDB else None
+    return hop is not None and hop.role is Role.MIRROR
 
 
 _OUTAGE = Remedy(text="Ask the mirror's operator why it failed; with a comma in place of the bar go would stop there.")
