@@ -125,15 +125,6 @@ class TlsReader:
         self._base += n
 
     def next_event(self) -> Event | None:
-        data, pos = self._data, self._pos
-        if self.encrypted and not self.whole and data[pos : pos + 2] == _ENCRYPTED and len(data) - pos >= _HEADER.size:
-            # Most records of a connection: what `_maybe_event` comes to in the end, without the way there.
-            length = data[pos + 3] << 8 | data[pos + 4]
-            if length <= MAX_RECORD and not self._message and not self._error:
-                start, end = self._base + pos, pos + _HEADER.size + length
-                self._pos = min(end, len(data))
-                self.skip = end - self._pos
-                return EncryptedRecord(content_type=_APPLICATION_DATA, length=length, start=start, end=self._base + end)
         if self._error:
             raise self._error
         try:
@@ -144,18 +135,19 @@ class TlsReader:
 
     def _maybe_event(self) -> Event | None:
         """Of the next record; of a handshake record in clear only the header is taken, its length goes to `_left`."""
+        data, size = self._data, len(self._data)
         while True:
             if self._left:
                 message = self._maybe_message()
-                if message or self._left:
+                if message is not None or self._left:
                     return message
             pos = self._pos
-            if len(self._data) - pos < _HEADER.size:
+            if size - pos < _HEADER.size:
+                self.short = pos + _HEADER.size - size if pos < size or self._message else 0
                 return None
-            kind, version, length = _HEADER.unpack_from(self._data, pos)
-            read = _READERS.get(kind)
+            kind, version, length = _HEADER.unpack_from(data, pos)
             start = self._base + pos
-            if read is None or version >> 8 != _MAJOR_VERSION:
+            if kind not in _READERS or version >> 8 != _MAJOR_VERSION:
                 raise WireError(start, "not a TLS record")
             if length > MAX_RECORD:
                 raise WireError(start, f"record of {length} bytes")
@@ -163,17 +155,20 @@ class TlsReader:
                 raise WireError(start, "empty record")
             if self._message and kind not in (_HANDSHAKE, _ALERT):
                 raise WireError(start, "handshake message cut short")
-            event = read(self, kind, length, start)
-            if event or not self._left:
-                return event
+            if kind != _HANDSHAKE or self.encrypted:
+                event = _READERS[kind](self, kind, length, start)
+                if event is not None or not self._left:
+                    return event
+            else:
+                self._pos, self._left = pos + _HEADER.size, length
 
     def _maybe_handshake(self, kind: int, length: int, start: int) -> Event | None:
         if self.encrypted:
             # After a HelloRetryRequest both sides say hello in clear behind a ChangeCipherSpec (RFC 8446 §D.4).
             if length < _SHORTEST_HELLO:
                 return self._encrypted_record(kind, length, start)
-            head = self._body(5)
-            if len(head) < 5:
+            head = self._maybe_body(5)
+            if head is None:
                 return None
             size = 4 + int.from_bytes(head[1:4], "big")
             if head[0] != self._hello or head[4] != _MAJOR_VERSION or not length <= size <= MAX_MESSAGE:
@@ -188,7 +183,7 @@ class TlsReader:
             if self.encrypted:
                 return self._encrypted_record(kind, length, start)
             raise WireError(start, f"ChangeCipherSpec of {length} bytes")
-        if not self._body(length):
+        if self._maybe_body(length) is None:
             return None
         self.encrypted = True
         self._pass(length)
@@ -197,8 +192,8 @@ class TlsReader:
     def _maybe_alert(self, kind: int, length: int, start: int) -> Event | None:
         level = description = -1
         if length == 2:  # no cipher makes two bytes of an alert
-            body = self._body(length)
-            if len(body) < length:
+            body = self._maybe_body(length)
+            if body is None:
                 return None
             level, description = body
         elif self.whole:
@@ -207,19 +202,20 @@ class TlsReader:
         return AlertRecord(level=level, description=description, start=start, end=start + _HEADER.size + length)
 
     def _encrypted_record(self, kind: int, length: int, start: int) -> Event | None:
-        size = _HEADER.size + length
-        if self.whole and self._pos + size > len(self._data):
-            self.short = self._pos + size - len(self._data)
-            return None
+        size, record = _HEADER.size + length, b""
+        if self.whole:
+            if self._maybe_body(length) is None:
+                return None
+            record = self._data[self._pos : self._pos + size]
         self.encrypted = True
-        record = self._data[self._pos : self._pos + size] if self.whole else b""
         self._pass(length)
         return EncryptedRecord(content_type=kind, length=length, start=start, end=start + size, record=record)
 
-    def _body(self, size: int) -> bytes:
-        """The first `size` bytes of a record, or as many as have arrived."""
+    def _maybe_body(self, size: int) -> bytes | None:
+        """The first `size` bytes of a record, once they have arrived."""
         start = self._pos + _HEADER.size
-        return self._data[start : start + size]
+        self.short = max(0, start + size - len(self._data))
+        return None if self.short else self._data[start : start + size]
 
     def _pass(self, length: int) -> None:
         """Moves behind a record; what has not arrived of it is to be skipped."""
@@ -228,16 +224,18 @@ class TlsReader:
         self.skip = end - self._pos
 
     def _maybe_message(self) -> HandshakeMessage | None:
-        """A message that ends in the open record, as far as that has arrived."""
+        """A message that ends in the open record. One that goes on in the next is collected, as far as it has arrived."""
         if not self._message:
-            data, start = self._data, self._pos
-            self._start = self._base + start
-            arrived = min(self._left, len(data) - start)
-            size = 4 + int.from_bytes(data[start + 1 : start + 4], "big")
-            if 4 <= size <= arrived:  # whole, as most are: no need to collect it
-                self._pos, self._left = start + size, self._left - size
-                body = data[start + 4 : start + size]
-                return HandshakeMessage(type=data[start], body=body, start=self._start, end=self._base + self._pos)
+            data, pos, left = self._data, self._pos, self._left
+            self._start, arrived = self._base + pos, len(data) - pos
+            size = 4 + (data[pos + 1] << 16 | data[pos + 2] << 8 | data[pos + 3]) if arrived >= 4 else 4
+            if size <= left:
+                if arrived < size or arrived < 4:
+                    self.short = size - arrived
+                    return None
+                self._pos, self._left = pos + size, left - size
+                body = data[pos + 4 : pos + size]
+                return HandshakeMessage(type=data[pos], body=body, start=self._start, end=self._base + pos + size)
         self._collect(4)
         if len(self._message) < 4:
             return None
@@ -260,6 +258,7 @@ class TlsReader:
             self._message = bytearray(taken)
         self._pos += len(taken)
         self._left -= len(taken)
+        self.short = min(size - len(self._message), self._left)
 
 
 _READERS: dict[int, Callable[[TlsReader, int, int, int], Event | None]] = {
