@@ -55,6 +55,11 @@ class Body:
         self._reader: _Reader | None = _READERS[artifact]()
         self._unpacker = zlib.decompressobj(_GZIP) if coding == "gzip" else None
 
+    @property
+    def mute(self) -> bool:
+        """It cannot be read, so that what follows says nothing, either."""
+        return self._reader is None
+
     def add(self, data: bytes) -> None:
         if self._reader is None:
             return

@@ -21,6 +21,7 @@ from trace_go.model.flow import Tunnel
 from trace_go.model.http import Exchange
 from trace_go.model.tls import TlsState
 from trace_go.wire import dns, http1, socks
+from trace_go.wire.page import START_BYTES
 from trace_go.wire.secrets import mask_text
 from trace_go.wire.tls_stream import TlsReader, looks_like_tls
 
@@ -82,21 +83,18 @@ class Conversation:
 
     # -- reassembly --------------------------------------------------------------------------------------------------
 
-    def segment(
-        self, which: int, offset: int, data: bytes | memoryview, length: int, number: int, time_ns: int
-    ) -> None:
+    def segment(self, which: int, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
         """A segment of side `which` at stream `offset`; of its `length` bytes `data` were captured."""
         side = self.sides[which]
         if not side.open or offset + length <= side.position:
             return
-        data = bytes(data)
         if offset == side.position and len(data) == length and not side.pending:
             if side.short > length:
                 side.parts.append(data)
                 side.position += length
                 side.short -= length
-                return
-            self._take_fresh(which, side, data, number, time_ns)
+            else:
+                self._take_fresh(which, side, data, number, time_ns)
         elif offset <= side.position and not side.pending:
             self._take(which, side, offset, data, length, number, time_ns)
         else:
@@ -105,7 +103,7 @@ class Conversation:
                 start, data, length = found
                 if start + length > side.position:
                     self._take(which, side, start, data, length, number, time_ns)
-        if side.open and side.kept > LEAST_HELD:
+        if (side.short or side.pending) and side.kept > LEAST_HELD:
             self.held.note(side)
 
     def _take(self, which: int, side: Side, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
@@ -121,9 +119,10 @@ class Conversation:
             side.parts.clear()
         try:
             if side.reader is None:
-                self._sniff(which, side, side.buffer + fresh, number, time_ns)
+                self._sniff(which, side, side.buffer + fresh if side.buffer else fresh, number, time_ns)
             else:
                 self._read(which, side, fresh, number, time_ns)
+            side.short = side.reader.short if side.reader is not None else min(len(side.buffer), 1)
         except WireError as error:
             error.__traceback__ = None  # the reader keeps the error, whose frames would keep the reader
             if self.tls and side.speaks == "tls":
@@ -275,25 +274,24 @@ class Conversation:
         reader.receive(data)
         if isinstance(reader, TlsReader):
             self._tls(which, reader, number, time_ns)
-            if not side.open:
-                return
-            side.short = reader.short
         elif isinstance(reader, http1.RequestReader):
             self._requests(which, side, reader, number, time_ns)
-        elif isinstance(reader, socks.ClientReader | socks.ServerReader):
-            self._socks(which, side, reader, number, time_ns)
-        else:
+        elif isinstance(reader, http1.ResponseReader):
             self._answers(which, side, reader, number, time_ns)
-        if side.reader is reader and reader.skip and not self.depth:
-            # Bytes that the reader does not need are not waited for.
-            side.position = min(side.position + reader.skip, END)
-            reader.skipped(reader.skip)
+        else:
+            self._socks(which, side, reader, number, time_ns)
+        if side.reader is reader and (skip := reader.skip) and not self.depth:
+            # Bytes that the reader does not need are not waited for, but for the last one of a body whose end tells.
+            skip -= self.under_way is not None and self.under_way.body is not None
+            side.position = min(side.position + skip, END)
+            reader.skipped(skip)
 
     def _tls(self, which: int, reader: TlsReader, number: int, time_ns: int) -> None:
         tls = self.tls
         assert tls is not None
         tls.read(reader, which == self.client, number, time_ns)
-        if tls.state is not TlsState.ESTABLISHED and tls.opener is None and not tls.finished:
+        established = tls.state is TlsState.ESTABLISHED
+        if not (established or tls.finished or tls.opener is not None):
             return
         client, server = self.sides[self.client], self.sides[1 - self.client]
         if tls.opener is not None:
@@ -301,7 +299,7 @@ class Conversation:
             self._inside(tls, client, server)
         if tls.finished or tls.client_done:
             client.close()
-        if tls.finished or (tls.state is TlsState.ESTABLISHED and not tls.awaits_refusal and not tls.opens(False)):
+        if tls.finished or (server.open and established and not tls.awaits_refusal and not tls.opens(False)):
             server.close()  # all that follows is encrypted
 
     def _inside(self, tls: TlsTracker, client: Side, server: Side) -> None:
@@ -373,6 +371,7 @@ class Conversation:
                     self.under_way = call
             elif isinstance(event, http1.BodyData) and self.under_way and self.under_way.body:
                 self.under_way.body.add(event.data)
+                reader.wanted = not (self.under_way.body.mute and len(reader.start) == START_BYTES)
         if reader.switched:
             self._end_answer(b"", 0, NEVER)
             self._switch(which, side, reader.rest, number, time_ns)

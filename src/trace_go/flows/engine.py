@@ -314,7 +314,7 @@ def _hand_over(talk: Conversation, memory: memoryview, rows: list[list[int]]) ->
     for which, offset, start, captured, length, number, time_ns in rows:
         side = sides[which]
         if side.open and offset + length > side.position:
-            segment(which, offset, memory[start : start + captured], length, number, time_ns)
+            segment(which, offset, memory[start : start + captured].tobytes(), length, number, time_ns)
 
 
 def _hand_over_rest(talk: Conversation, memory: memoryview, rows: I64) -> None:

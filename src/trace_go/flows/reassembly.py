@@ -57,7 +57,7 @@ class Side:
         self.room = MAX_PENDING
         self.buffer = b""
         self.short = 0
-        """bytes without which the reader can tell nothing"""
+        """bytes without which the reader can tell nothing; 0: it keeps nothing"""
         self.parts: list[bytes] = []
         """those of them that came; the position is behind them"""
         self.reader: Reader | None = None
@@ -71,7 +71,8 @@ class Side:
     @property
     def kept(self) -> int:
         """Bytes that wait for others."""
-        return self.waiting + len(self.buffer) + (self.reader.buffered if self.reader else 0)
+        reader = self.reader
+        return self.waiting + len(self.buffer) + (reader.buffered + reader.short - self.short if reader else 0)
 
     def close(self) -> None:
         """Nothing more is wanted: let go of what was kept for it."""

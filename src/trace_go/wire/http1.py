@@ -23,6 +23,7 @@ MAX_METHOD_BYTES = 32  # ours: the longest registered method has 17
 MAX_CHUNK_LINE_BYTES = 4_096  # maxLineLength of net/http/internal/chunked.go
 MAX_CHUNK_DIGITS = 15  # parseHexUint there takes 16; one less keeps every size below MAX_LENGTH
 MAX_LENGTH = 2**63 - 1  # net/http parseContentLength
+PIECE_BYTES = 16 * 1024  # ours: of wanted content, taken together
 MAX_UNANSWERED = 1_000  # ours: requests without an answer remembered, the oldest go; go and git never pipeline
 
 _METHODS = frozenset(
@@ -123,6 +124,13 @@ class _Reader(Generic[_Head]):
     def skip(self) -> int:
         """Bytes of content that come next in the stream and need not be received; more than 2**62 = until it closes."""
         return 0 if self.wanted else max(0, self._left - len(self._buffer))
+
+    @property
+    def short(self) -> int:
+        """Bytes that are to come before there is use in asking for more: wanted content comes in pieces."""
+        if self.wanted and self._left:
+            return min(self._left - len(self._buffer), PIECE_BYTES)
+        return min(len(self._buffer), 1)
 
     def skipped(self, n: int) -> None:
         """The stream went on by n bytes (at most `skip`) that were not handed to `receive`."""

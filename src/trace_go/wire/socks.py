@@ -106,7 +106,7 @@ class _Reader:
     def __init__(self, state: Callable[[bytes], _Found]) -> None:
         self.switched = False
         """what follows is the tunnel; `rest` is what came of it"""
-        self.skip = 0
+        self.skip = self.short = 0
         self._state = state
         self._data = b""
         self._base = 0

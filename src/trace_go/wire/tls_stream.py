@@ -224,7 +224,7 @@ class TlsReader:
         self.skip = end - self._pos
 
     def _maybe_message(self) -> HandshakeMessage | None:
-        """A message that ends in the open record. One that goes on in the next is collected, as far as it has arrived."""
+        """A message that ends in the open record; of one that goes on behind it what has arrived is collected."""
         if not self._message:
             data, pos, left = self._data, self._pos, self._left
             self._start, arrived = self._base + pos, len(data) - pos
