@@ -8,6 +8,7 @@ about the extensions, becomes an entry of `oddities`, and an extension that does
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Generic, TypeAlias, TypeVar
 
 from msgspec.structs import replace
@@ -21,6 +22,8 @@ T = TypeVar("T")
 _Hello = TypeVar("_Hello", ClientHello, ServerHello)
 _Mask: TypeAlias = list[tuple[int, int]]
 """begin and end of each part"""
+_Lasting: TypeAlias = Callable[[bytes], tuple[bytes, ...]]
+_NO_LAYOUT: tuple[_Mask, _Lasting] = [], itemgetter(0)
 
 MAX_EXTENSIONS = 256
 """of one hello; IANA has assigned about 65 types, and RFC 8701 reserves 16 more for GREASE"""
@@ -119,24 +122,30 @@ class _Cache(Generic[_Hello]):
         self._read: Callable[[bytes], _Hello] = read
         self._from_client = from_client
         self._hellos: dict[bytes, _Hello] = {}
-        self._masks: dict[tuple[int, int], _Mask] = {}
-        """Length of a hello and where its key shares seem to be → what differs in the last one of these."""
+        self._lasting: dict[tuple[int, int], tuple[_Mask, _Lasting]] = {}
+        """Length of a hello and where its key shares seem to be → what differs in the last one of these, and what
+        takes the rest of a hello."""
+        self._known: dict[tuple[_Lasting, tuple[bytes, ...]], _Hello] = {}
+        """By what was taken so."""
 
     def hello(self, body: bytes) -> _Hello:
         layout = len(body), body.find(_KEY_SHARE_START, _SESSION_ID)
-        mask = self._masks.get(layout)
+        last, take = self._lasting.get(layout, _NO_LAYOUT)
         # Where all else is as in a hello that is known, the places of what differs are the same, too.
-        found = self._hellos.get(_blanked(body, mask)) if mask else None
-        if found is not None:
+        if last and (found := self._known.get((take, take(body)))) is not None:
             return found
         mask = _changing(body, from_client=self._from_client)
         lasting = _blanked(body, mask)
         found = self._hellos.get(lasting) or self._read(lasting)
-        if len(body) <= MAX_CACHED:
-            for cache in (self._hellos, self._masks):
+        if len(body) <= MAX_CACHED and mask:
+            for cache in (self._hellos, self._lasting, self._known):
                 if len(cache) >= CACHED_HELLOS:
                     cache.clear()
-            self._hellos[lasting], self._masks[layout] = found, mask
+            if mask != last:
+                starts, ends = zip(*mask, strict=True)
+                take = itemgetter(*map(slice, (0, *ends), (*starts, len(body))))
+            self._hellos[lasting] = self._known[take, take(body)] = found
+            self._lasting[layout] = mask, take
         return found
 
 
