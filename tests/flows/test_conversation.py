@@ -39,9 +39,8 @@ def answer(status: int, reason: str, body: bytes = b"", *headers: str) -> bytes:
 class Recorder(Conversation):
     """A conversation that keeps the bytes of side 0."""
 
-    def __init__(self) -> None:
-        super().__init__(0)
-        self.got = b""
+    client: int = 0
+    got: bytes = b""
 
     def _sniff(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         self.got += data

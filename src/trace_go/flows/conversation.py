@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import ClassVar
 
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from trace_go.flows.calls import NEVER, Call, Http2, Moment, begin_answer, end_answer, masked
@@ -44,42 +45,30 @@ _HELLO_START = 9
 """bytes that may be the start of one"""
 
 
-class Conversation:
-    __slots__ = (
-        "client", "depth", "dns", "dns_count", "exchanges", "held", "http2", "inner", "is_dns", "keys", "open_requests",
-        "protocol", "sides", "tls", "tunnel", "under_way", "upgraded",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        client: int,
-        *,
-        is_dns: bool = False,
-        keys: Keys | None = None,
-        depth: int = 0,
-        held: Held | None = None,
-    ) -> None:
-        """depth: how many TLS connections this one is inside of; held: counts what is kept with that of others."""
-        self.client = client
-        self.held = held or Held()
-        self.sides = (Side(), Side())
-        self.protocol = ""
-        self.keys, self.depth = keys, depth
-        self.tls: TlsTracker | None = None
-        self.inner: Conversation | None = None
-        """what TLS hides"""
-        self.tunnel: Tunnel | None = None
-        self.exchanges: list[Exchange] = []
-        self.open_requests: list[Call] = []
-        self.under_way: Call | None = None
-        """whose answer's head was read, but not its body"""
-        self.http2: Http2 | None = None
-        self.is_dns = is_dns
-        self.dns: list[tuple[DnsMessage, bool, int, int]] = []
-        """messages that nobody took yet: message, from client, packet number, time ns"""
-        self.dns_count = 0
-        self.upgraded = False
-        """TLS began amid another protocol"""
+class Conversation(Struct, eq=False):
+    client: int
+    is_dns: bool = False
+    keys: Keys | None = None
+    depth: int = 0
+    """how many TLS connections this one is inside of"""
+    held: Held = field(default_factory=Held)
+    """counts what is kept with that of others"""
+    sides: tuple[Side, Side] = field(default_factory=lambda: (Side(), Side()))
+    protocol: str = ""
+    tls: TlsTracker | None = None
+    inner: "Conversation | None" = None
+    """what TLS hides"""
+    tunnel: Tunnel | None = None
+    exchanges: list[Exchange] = []
+    open_requests: list[Call] = []
+    under_way: Call | None = None
+    """whose answer's head was read, but not its body"""
+    http2: Http2 | None = None
+    dns: list[tuple[DnsMessage, bool, int, int]] = []
+    """messages that nobody took yet: message, from client, packet number, time ns"""
+    dns_count: int = 0
+    upgraded: bool = False
+    """TLS began amid another protocol"""
 
     # -- reassembly --------------------------------------------------------------------------------------------------
 

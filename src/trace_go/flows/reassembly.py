@@ -6,6 +6,8 @@ The first bytes to arrive for an offset win, as in most stacks.
 from bisect import bisect_left, bisect_right, insort
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from trace_go.wire import http1, socks
 from trace_go.wire.tls_stream import TlsReader
 
@@ -25,43 +27,27 @@ PIECE_BYTES = 128
 Reader: TypeAlias = TlsReader | http1.RequestReader | http1.ResponseReader | socks.ClientReader | socks.ServerReader
 
 
-class Side:
+class Side(Struct, eq=False):
     """One direction: reassembly state, and the reader that its bytes go to."""
 
-    __slots__ = (
-        "buffer",
-        "lost",
-        "open",
-        "parts",
-        "pending",
-        "position",
-        "reader",
-        "room",
-        "short",
-        "speaks",
-        "starts",
-        "waiting",
-    )
-
-    def __init__(self) -> None:
-        self.position = 0
-        self.open = True
-        self.lost = False
-        """bytes are missing for good"""
-        self.pending: dict[int, tuple[bytes, int]] = {}
-        """offset → bytes captured, length on the wire; segments ahead of the position, not overlapping"""
-        self.starts: list[int] = []
-        """their offsets, ascending"""
-        self.waiting = 0
-        """their bytes"""
-        self.room = MAX_PENDING
-        self.buffer = b""
-        self.short = 0
-        """bytes without which the reader can tell nothing; 0: it keeps nothing"""
-        self.parts: list[bytes] = []
-        """those of them that came; the position is behind them"""
-        self.reader: Reader | None = None
-        self.speaks = ""
+    position: int = 0
+    open: bool = True
+    lost: bool = False
+    """bytes are missing for good"""
+    pending: dict[int, tuple[bytes, int]] = {}
+    """offset → bytes captured, length on the wire; segments ahead of the position, not overlapping"""
+    starts: list[int] = []
+    """their offsets, ascending"""
+    waiting: int = 0
+    """their bytes"""
+    room: int = MAX_PENDING
+    buffer: bytes = b""
+    short: int = 0
+    """bytes without which the reader can tell nothing; 0: it keeps nothing"""
+    parts: list[bytes] = []
+    """those of them that came; the position is behind them"""
+    reader: Reader | None = None
+    speaks: str = ""
 
     @property
     def gap(self) -> bool:

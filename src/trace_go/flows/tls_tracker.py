@@ -9,6 +9,7 @@ clear, and application data is handed on; what they do not open is judged by its
 from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from trace_go.model.evidence import Visibility
@@ -71,83 +72,50 @@ class Opener(Protocol):
     ) -> list[HandshakeMessage | AlertRecord | bytes] | None: ...
 
 
-class TlsTracker:
+class TlsTracker(Struct, eq=False):
     """Mutable while the handshake runs; `session()` freezes it."""
 
-    __slots__ = (
-        "alerts",
-        "app_bytes",
-        "certificate_request",
-        "chain",
-        "chain_packet",
-        "client_ccs",
-        "client_done",
-        "end_packet",
-        "established_ns",
-        "finished",
-        "fins",
-        "flight_bytes",
-        "heard",
-        "held",
-        "held_bytes",
-        "hello",
-        "hello_ns",
-        "hello_packet",
-        "inside",
-        "keys",
-        "missed",
-        "opener",
-        "problem",
-        "random",
-        "refused_inferred",
-        "retried",
-        "server",
-        "server_ccs",
-        "server_ns",
-        "server_packet",
-        "sized",
-        "sizes",
-        "state",
-    )  # fmt: skip
-
-    def __init__(self, keys: Keys | None = None) -> None:
-        self.keys = keys
-        self.opener: Opener | None = None
-        self.inside: list[tuple[bool, bytes, int, int]] = []
-        """application data that nobody took yet: from client, bytes, packet number, time ns"""
-        self.held: list[tuple[EncryptedRecord, bool, int, int]] = []
-        self.held_bytes = 0
-        self.missed = 0
-        """records that the keys did not open"""
-        self.fins: set[bool] = set()
-        """sides whose Finished was opened"""
-        self.hello: ClientHello | None = None
-        self.random = b""
-        self.hello_packet = self.hello_ns = 0
-        self.server: ServerHello | None = None
-        self.server_packet = self.server_ns = 0
-        self.retried = False
-        self.chain: tuple[Certificate, ...] = ()
-        self.chain_packet = 0
-        self.client_ccs = self.server_ccs = False
-        self.established_ns = 0
-        self.alerts: list[Alert] = []
-        self.state = TlsState.PARTIAL
-        self.end_packet = 0
-        self.app_bytes = self.flight_bytes = 0
-        self.sizes: list[int] = []
-        """lengths of the client's records behind its Finished"""
-        self.sized = False
-        """they are worth keeping"""
-        self.refused_inferred = False
-        self.certificate_request = Visibility.NOT_OBSERVABLE
-        self.heard = False
-        """application data of the server was opened"""
-        self.client_done = False
-        """nothing that follows of the client tells more"""
-        self.finished = False
-        """nothing that follows tells more"""
-        self.problem: str | None = None
+    keys: Keys | None = None
+    opener: Opener | None = None
+    inside: list[tuple[bool, bytes, int, int]] = []
+    """application data that nobody took yet: from client, bytes, packet number, time ns"""
+    held: list[tuple[EncryptedRecord, bool, int, int]] = []
+    held_bytes: int = 0
+    missed: int = 0
+    """records that the keys did not open"""
+    fins: frozenset[bool] = frozenset()
+    """sides whose Finished was opened"""
+    hello: ClientHello | None = None
+    random: bytes = b""
+    hello_packet: int = 0
+    hello_ns: int = 0
+    server: ServerHello | None = None
+    server_packet: int = 0
+    server_ns: int = 0
+    retried: bool = False
+    chain: tuple[Certificate, ...] = ()
+    chain_packet: int = 0
+    client_ccs: bool = False
+    server_ccs: bool = False
+    established_ns: int = 0
+    alerts: tuple[Alert, ...] = ()
+    state: TlsState = TlsState.PARTIAL
+    end_packet: int = 0
+    app_bytes: int = 0
+    flight_bytes: int = 0
+    sizes: list[int] = []
+    """lengths of the client's records behind its Finished"""
+    sized: bool = False
+    """they are worth keeping"""
+    refused_inferred: bool = False
+    certificate_request: Visibility = Visibility.NOT_OBSERVABLE
+    heard: bool = False
+    """application data of the server was opened"""
+    client_done: bool = False
+    """nothing that follows of the client tells more"""
+    finished: bool = False
+    """nothing that follows tells more"""
+    problem: str | None = None
 
     @property
     def awaits_refusal(self) -> bool:
@@ -234,15 +202,14 @@ class TlsTracker:
 
     def _alert(self, event: AlertRecord, from_client: bool, number: int, time_ns: int) -> None:
         if len(self.alerts) < MAX_ALERTS:
-            self.alerts.append(
-                Alert(
-                    level=event.level,
-                    description=event.description,
-                    from_client=from_client,
-                    packet=number,
-                    time_ns=time_ns,
-                )
+            alert = Alert(
+                level=event.level,
+                description=event.description,
+                from_client=from_client,
+                packet=number,
+                time_ns=time_ns,
             )
+            self.alerts += (alert,)
         # In TLS 1.3 the server answers the client's last flight when for the client the handshake is over.
         awaited = not from_client and self._is_13() and not self.heard
         over = (self.state is TlsState.ESTABLISHED and not awaited) or self.state in _REFUSED
@@ -305,7 +272,7 @@ class TlsTracker:
             elif isinstance(content, AlertRecord):
                 self._alert(content, from_client, number, time_ns)
             elif content.type == FINISHED:
-                self.fins.add(from_client)
+                self.fins |= {from_client}
                 if len(self.fins) == 2 or (from_client and self._is_13()):
                     self._establish(number, time_ns)
             elif handler := _MESSAGES.get((from_client, content.type)):
@@ -364,7 +331,7 @@ class TlsTracker:
             chain_packet=self.chain_packet,
             chain_visibility=Visibility.SEEN if self.chain else Visibility.NOT_OBSERVABLE,
             established_ns=self.established_ns,
-            alerts=tuple(self.alerts),
+            alerts=self.alerts,
             state=TlsState.PARTIAL if lost else self.state,
             refusal_visibility=Visibility.INFERRED if self.refused_inferred else Visibility.SEEN,
             end_packet=self.end_packet,

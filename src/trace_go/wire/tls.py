@@ -142,8 +142,8 @@ class _Cache(Generic[_Hello]):
                 if len(cache) >= CACHED_HELLOS:
                     cache.clear()
             if mask != last:
-                starts, ends = zip(*mask, strict=True)
-                take = itemgetter(*map(slice, (0, *ends), (*starts, len(body))))
+                ends, starts = (0, *(end for _, end in mask)), (*(start for start, _ in mask), len(body))
+                take = itemgetter(*map(slice, ends, starts))
             self._hellos[lasting] = self._known[take, take(body)] = found
             self._lasting[layout] = mask, take
         return found
