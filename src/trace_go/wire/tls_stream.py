@@ -125,71 +125,70 @@ class TlsReader:
         self._base += n
 
     def next_event(self) -> Event | None:
+        """Of a handshake record in clear the header is taken first; the length of what is left of it goes to `_left`."""
         if self._error:
             raise self._error
+        data, size = self._data, len(self._data)
         try:
-            return self._maybe_event()
+            while True:
+                if self._left:
+                    message = self._maybe_message()
+                    if message is not None or self._left:
+                        return message
+                pos = self._pos
+                if size - pos < _HEADER.size:
+                    self.short = pos + _HEADER.size - size if pos < size or self._message else 0
+                    return None
+                kind, version, length = _HEADER.unpack_from(data, pos)
+                if kind not in _READERS or version >> 8 != _MAJOR_VERSION:
+                    raise self._wrong("not a TLS record")
+                if length > MAX_RECORD:
+                    raise self._wrong(f"record of {length} bytes")
+                if not length and kind != _APPLICATION_DATA:
+                    raise self._wrong("empty record")
+                if self._message and kind not in (_HANDSHAKE, _ALERT):
+                    raise self._wrong("handshake message cut short")
+                if kind == _HANDSHAKE and not self.encrypted:
+                    self._pos, self._left = pos + _HEADER.size, length
+                    continue
+                event = _READERS[kind](self, kind, length)
+                if event is not None or not self._left:
+                    return event
         except WireError as error:
             self._error = error
             raise
 
-    def _maybe_event(self) -> Event | None:
-        """Of the next record; of a handshake record in clear only the header is taken, its length goes to `_left`."""
-        data, size = self._data, len(self._data)
-        while True:
-            if self._left:
-                message = self._maybe_message()
-                if message is not None or self._left:
-                    return message
-            pos = self._pos
-            if size - pos < _HEADER.size:
-                self.short = pos + _HEADER.size - size if pos < size or self._message else 0
-                return None
-            kind, version, length = _HEADER.unpack_from(data, pos)
-            start = self._base + pos
-            if kind not in _READERS or version >> 8 != _MAJOR_VERSION:
-                raise WireError(start, "not a TLS record")
-            if length > MAX_RECORD:
-                raise WireError(start, f"record of {length} bytes")
-            if not length and kind != _APPLICATION_DATA:
-                raise WireError(start, "empty record")
-            if self._message and kind not in (_HANDSHAKE, _ALERT):
-                raise WireError(start, "handshake message cut short")
-            if kind != _HANDSHAKE or self.encrypted:
-                event = _READERS[kind](self, kind, length, start)
-                if event is not None or not self._left:
-                    return event
-            else:
-                self._pos, self._left = pos + _HEADER.size, length
+    def _wrong(self, reason: str) -> WireError:
+        return WireError(self._base + self._pos, reason)
 
-    def _maybe_handshake(self, kind: int, length: int, start: int) -> Event | None:
+    def _maybe_handshake(self, kind: int, length: int) -> Event | None:
         if self.encrypted:
             # After a HelloRetryRequest both sides say hello in clear behind a ChangeCipherSpec (RFC 8446 §D.4).
             if length < _SHORTEST_HELLO:
-                return self._encrypted_record(kind, length, start)
+                return self._encrypted_record(kind, length)
             head = self._maybe_body(5)
             if head is None:
                 return None
             size = 4 + int.from_bytes(head[1:4], "big")
             if head[0] != self._hello or head[4] != _MAJOR_VERSION or not length <= size <= MAX_MESSAGE:
-                return self._encrypted_record(kind, length, start)
+                return self._encrypted_record(kind, length)
         self.encrypted = False
         self._pos += _HEADER.size
         self._left = length
         return None
 
-    def _maybe_change_cipher_spec(self, kind: int, length: int, start: int) -> Event | None:
+    def _maybe_change_cipher_spec(self, kind: int, length: int) -> Event | None:
         if length != 1:
             if self.encrypted:
-                return self._encrypted_record(kind, length, start)
-            raise WireError(start, f"ChangeCipherSpec of {length} bytes")
+                return self._encrypted_record(kind, length)
+            raise self._wrong(f"ChangeCipherSpec of {length} bytes")
         if self._maybe_body(length) is None:
             return None
         self.encrypted = True
-        self._pass(length)
+        start = self._pass(length)
         return ChangeCipherSpec(start=start, end=start + _HEADER.size + length)
 
-    def _maybe_alert(self, kind: int, length: int, start: int) -> Event | None:
+    def _maybe_alert(self, kind: int, length: int) -> Event | None:
         level = description = -1
         if length == 2:  # no cipher makes two bytes of an alert
             body = self._maybe_body(length)
@@ -197,19 +196,20 @@ class TlsReader:
                 return None
             level, description = body
         elif self.whole:
-            return self._encrypted_record(kind, length, start)
-        self._pass(length)
+            return self._encrypted_record(kind, length)
+        start = self._pass(length)
         return AlertRecord(level=level, description=description, start=start, end=start + _HEADER.size + length)
 
-    def _encrypted_record(self, kind: int, length: int, start: int) -> Event | None:
-        size, record = _HEADER.size + length, b""
+    def _encrypted_record(self, kind: int, length: int) -> Event | None:
+        record = b""
         if self.whole:
             if self._maybe_body(length) is None:
                 return None
-            record = self._data[self._pos : self._pos + size]
+            record = self._data[self._pos : self._pos + _HEADER.size + length]
         self.encrypted = True
-        self._pass(length)
-        return EncryptedRecord(content_type=kind, length=length, start=start, end=start + size, record=record)
+        start = self._pass(length)
+        end = start + _HEADER.size + length
+        return EncryptedRecord(content_type=kind, length=length, start=start, end=end, record=record)
 
     def _maybe_body(self, size: int) -> bytes | None:
         """The first `size` bytes of a record, once they have arrived."""
@@ -217,11 +217,14 @@ class TlsReader:
         self.short = max(0, start + size - len(self._data))
         return None if self.short else self._data[start : start + size]
 
-    def _pass(self, length: int) -> None:
-        """Moves behind a record; what has not arrived of it is to be skipped."""
-        end = self._pos + _HEADER.size + length
-        self._pos = min(end, len(self._data))
-        self.skip = end - self._pos
+    def _pass(self, length: int) -> int:
+        """Moves behind a record, and returns its offset; what has not arrived of it is to be skipped."""
+        start, end, arrived = self._base + self._pos, self._pos + _HEADER.size + length, len(self._data)
+        if end > arrived:
+            self._pos, self.skip = arrived, end - arrived
+        else:
+            self._pos = end
+        return start
 
     def _maybe_message(self) -> HandshakeMessage | None:
         """A message that ends in the open record; of one that goes on behind it what has arrived is collected."""
@@ -261,14 +264,14 @@ class TlsReader:
         self.short = min(size - len(self._message), self._left)
 
 
-_READERS: dict[int, Callable[[TlsReader, int, int, int], Event | None]] = {
+_READERS: dict[int, Callable[[TlsReader, int, int], Event | None]] = {
     _CHANGE_CIPHER_SPEC: TlsReader._maybe_change_cipher_spec,
     _ALERT: TlsReader._maybe_alert,
     _HANDSHAKE: TlsReader._maybe_handshake,
     _APPLICATION_DATA: TlsReader._encrypted_record,
     _HEARTBEAT: TlsReader._encrypted_record,
 }
-"""content type → reader of a record, which gets that type, the length, and the offset of the record"""
+"""content type → reader of a record, which gets that type and the length"""
 
 
 def looks_like_tls(data: bytes) -> bool | None:
