@@ -22,7 +22,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 _UPPER = re.compile(r"[A-Z]")
 _BANG = re.compile(r"!([a-z])")
-_ESCAPED = re.compile(r"(?:[^A-Z!\x80-\U0010ffff]|![a-z])*")
+_ESCAPED = re.compile(r"(?:[\x00-\x20\x22-@\[-\x7f]|![a-z])*")  # ASCII
 _MODULE = re.compile(r"[\w.~-]+(?:/[\w.~-]+)*", re.ASCII)  # modPathOK
 _VERSION = re.compile(r"[\w#$%&()+,.=@\[\]^{}~ -]+", re.ASCII)  # fileNameOK of EscapeVersion
 

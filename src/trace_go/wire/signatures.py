@@ -1,4 +1,4 @@
-"""Signatures of certificates, verified with cryptography (80 ms to import, so only where one is asked for).
+"""Signatures of certificates, verified with cryptography (imported only where one is asked for, and no more than needed).
 
 What go takes: signatureAlgorithmDetails and checkSignature of crypto/x509/x509.go, go1.27.
 """
@@ -6,10 +6,14 @@ What go takes: signatureAlgorithmDetails and checkSignature of crypto/x509/x509.
 from itertools import product
 from typing import Any
 
-from trace_go.wire.der import INTEGER, SEQUENCE
+from trace_go.model.errors import WireError
+from trace_go.wire.cursor import Cursor
+from trace_go.wire.der import INTEGER, SEQUENCE, pull_content, pull_integer
 from trace_go.wire.x509 import EC, ED25519, ML_DSA, PSS, RSA, SIGNATURES, X509
 
 MAX_RSA_BITS = 8192  # defaultMaxRSAKeySize of crypto/tls/handshake_client.go
+_CURVES = {f"ECDSA P-{bits}": f"SECP{bits}R1" for bits in (224, 256, 384, 521)}
+"""cryptography's names of what go reads"""
 
 
 def signed_by(child: X509, parent: X509) -> bool:
@@ -53,11 +57,20 @@ def public_key(x: X509) -> Any:
     if not x.spki or x.rsa_bits > MAX_RSA_BITS:
         return None
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_der_public_key
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     try:
+        if x.key_oid == RSA:
+            numbers = pull_content(Cursor(x.key_bits), SEQUENCE, "RSA key")
+            modulus, exponent = pull_integer(numbers, "RSA modulus"), pull_integer(numbers, "RSA exponent")
+            return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+        if x.key_oid == EC:
+            curve = getattr(ec, _CURVES[x.key])()
+            return ec.EllipticCurvePublicKey.from_encoded_point(curve, x.key_bits)
+        from cryptography.hazmat.primitives.serialization import load_der_public_key  # takes 5 ms to import
+
         return load_der_public_key(x.spki)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, KeyError, OverflowError, UnsupportedAlgorithm, WireError):
         return None
 
 
