@@ -6,7 +6,8 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ CERT_DIRECTORIES = ("/etc/ssl/certs", "/etc/pki/tls/certs")  # all are read, bes
 PLATFORM_STORES = {"darwin": "macOS", "ios": "iOS", "windows": "Windows", "win32": "Windows"}
 FOUND = "# "
 # PEM blocks with headers inside are not taken, as in Go
-PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[ \t]*\r?\n([A-Za-z0-9+/=\s]*?)-----END CERTIFICATE-----")
+PEM = re.compile(rb"-----BEGIN CERTIFICATE-----[ \t]*\r?\n([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 
 
 class TrustStore:
@@ -169,37 +170,43 @@ def _given(ders: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 def _load(files: tuple[Path, ...], directories: tuple[Path, ...]) -> tuple[bytes, ...]:
     """loadOnDiskRoots of root.go: the first readable file, then every file of every directory."""
-    ders: list[bytes] = []
+    blocks: dict[bytes, None] = {}  # the directories mostly repeat the file
     for path in files:
         try:
-            ders += pem_certificates(path.read_bytes())
+            blocks |= dict.fromkeys(PEM.findall(path.read_bytes()))
         except OSError:
             continue
         break
     for directory in directories:
-        for path in _entries(directory):
+        for name in _entries(directory):
             try:
-                ders += pem_certificates(path.read_bytes())
+                with open(name, "rb", buffering=0) as file:  # noqa: PTH123 -- 140 of them
+                    blocks |= dict.fromkeys(PEM.findall(file.read()))
             except OSError:
                 continue
-    return tuple(ders)
+    return tuple(_decoded(blocks))
 
 
-def _entries(directory: Path) -> list[Path]:
+def _entries(directory: Path) -> list[str]:
     """Regular files, less links to a name in the same directory (the hash links of openssl rehash)."""
     try:
-        entries = sorted(directory.iterdir())
+        with os.scandir(directory) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
     except OSError:
         return []
-    return [path for path in entries if path.is_file() and not (path.is_symlink() and "/" not in str(path.readlink()))]
+    return [entry.path for entry in entries if not _is_hash_link(entry) and entry.is_file()]
+
+
+def _is_hash_link(entry: os.DirEntry[str]) -> bool:
+    return entry.is_symlink() and "/" not in os.readlink(entry.path)  # noqa: PTH115 -- 300 of them
 
 
 def pem_certificates(data: bytes) -> tuple[bytes, ...]:
     """The DER of each PEM certificate in `data`, in order."""
-    ders = []
-    for block in PEM.findall(data):
-        try:
-            ders.append(base64.b64decode(b"".join(block.split()), validate=True))
-        except binascii.Error:
-            continue
-    return tuple(ders)
+    return tuple(_decoded(PEM.findall(data)))
+
+
+def _decoded(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    for block in blocks:
+        with suppress(binascii.Error):
+            yield base64.b64decode(b"".join(block.split()), validate=True)

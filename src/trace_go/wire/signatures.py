@@ -1,4 +1,4 @@
-"""Signatures of certificates, verified with cryptography (imported only where one is asked for, and no more than needed).
+"""Signatures of certificates, verified with cryptography (imported where one is asked for, and no more than needed).
 
 What go takes: signatureAlgorithmDetails and checkSignature of crypto/x509/x509.go, go1.27.
 """
