@@ -241,6 +241,8 @@ class Net:
             "tunnel": tunnel,
             "exchanges": tuple(exchanges),
             "process": None,
+            "twice": None,
+            "wait": None,
         }
         self.flows.append(Flow(**fields | changes))
         return self.flows[-1]

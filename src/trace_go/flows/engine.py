@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from trace_go.flows import outcome
 from trace_go.flows.conversation import END, Conversation
 from trace_go.flows.decode import ICMPV6, TCP, UDP, Segments, State, decode
+from trace_go.flows.freezing import Context, freeze
 from trace_go.flows.grouping import Rows, starts_of
 from trace_go.flows.names import Names
 from trace_go.flows.reassembly import Held
 from trace_go.flows.shares import ALL, DNS_PORT, Share
-from trace_go.flows.table import FLOW, UDP_KEY, FlowTable, Stretch
+from trace_go.flows.table import UDP_KEY, FlowTable, Stretch
 from trace_go.flows.tls_tracker import Keys
 from trace_go.model.errors import WireError
 from trace_go.model.flow import Endpoint, Flow, Traffic
@@ -268,21 +268,20 @@ class Engine:
         """As `finish` has them. last: nothing will be added, so that what was kept for a flow is let go with it."""
         if pieces := self._state.fragments.leftovers():
             self.add(pieces)
-        context = outcome.Context(
+        context = Context(
             ends_ns=(*ends_ns, self._last_ns),
             client_name=self._client_name,
             endpoint=self._endpoint,
             owners=owners or {},
+            quoted=self._quoted(),
             twice=self._table.sequels.twice,
             waits=self._table.sequels.waits,
         )
-        quoted, talk_of = self._quoted(), self._talks.pop if last else self._talks.get
+        talk_of = self._talks.pop if last else self._talks.get
         for first in range(0, self._table.count, SOME_FLOWS):
             rows = self._table.rows[first : min(first + SOME_FLOWS, self._table.count)]
-            # By column: tolist of a structured array leaves its inner arrays as they are.
-            numbers = zip(*(rows[name].tolist() for name in FLOW.names or ()), strict=True)
-            for index, row in enumerate(numbers, first):
-                yield outcome.flow(index, row, talk_of(index, None), quoted.get(index, {}), context)
+            talks = [talk_of(number, None) for number in range(first, first + len(rows))]
+            yield from freeze(first, rows, talks, context)
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

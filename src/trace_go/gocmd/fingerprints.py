@@ -5,7 +5,7 @@ looks like the go command of that release, and one built for an older go line ma
 """
 
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,6 +15,8 @@ from trace_go.model.tls import ClientHello
 GO_ALPN = ("h2", "http/1.1")
 """what the go command offers (net/http)"""
 OTHER_GO = "program built with Go"
+REMEMBERED = 1024
+"""answers kept: hellos of one program have one fingerprint"""
 
 
 class _Row(Struct, frozen=True, kw_only=True):
@@ -31,6 +33,7 @@ def name_client(hello: ClientHello) -> str:
     return client_name(hello.ja3, hello.ja4, hello.alpn)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def client_name(ja3: str, ja4: str, alpn: tuple[str, ...]) -> str:
     """`go 1.26`, `go 1.21–1.22`, `program built with Go`, `git (libcurl with GnuTLS)`, or empty when unknown.
 

@@ -125,14 +125,31 @@ class Tunnel(Struct, frozen=True, kw_only=True, gc=False):
         return f"{self.reason} (SOCKS answer {self.status})"
 
 
-class Flow(Struct, frozen=True, kw_only=True, gc=False):
-    """Times are packet times in ns since 1970, 0 = not seen; packet numbers from 1, 0 = not seen."""
+class Flow(Struct, frozen=True, gc=False):
+    """Times are packet times in ns since 1970, 0 = not seen; packet numbers from 1, 0 = not seen.
+
+    Made by position: to look up so many names takes longer than all else. What is counted stands behind the rest.
+    """
 
     id: int
     transport: str
     """`tcp` or `udp`"""
     client: Endpoint
     server: Endpoint
+    reset: Reset | None
+    icmp: str | None
+    """text of the ICMP error that quotes this flow"""
+    icmp_packet: int
+    outcome: Outcome
+    protocol: str
+    """`tls`, `http`, `dns`, `ssh`, `quic`, `dot` and `doh` (DNS over TLS, over HTTPS) or empty"""
+    tls: TlsSession | None
+    tunnel: Tunnel | None
+    exchanges: tuple[Exchange, ...]
+    process: str | None
+    """`go (1234)` when the command's process table showed it"""
+    twice: Twice | None
+    wait: Wait | None
     file: int
     first_packet: int
     last_packet: int
@@ -167,20 +184,6 @@ class Flow(Struct, frozen=True, kw_only=True, gc=False):
     fin_from_client: bool
     fin_from_server: bool
     server_closed_first: bool
-    reset: Reset | None
-    icmp: str | None
-    """text of the ICMP error that quotes this flow"""
-    icmp_packet: int
-    outcome: Outcome
-    protocol: str
-    """`tls`, `http`, `dns`, `ssh`, `quic`, `dot` and `doh` (DNS over TLS, over HTTPS) or empty"""
-    tls: TlsSession | None
-    tunnel: Tunnel | None
-    exchanges: tuple[Exchange, ...]
-    process: str | None
-    """`go (1234)` when the command's process table showed it"""
-    twice: Twice | None = None
-    wait: Wait | None = None
 
     @property
     def name(self) -> str | None:
