@@ -120,8 +120,11 @@ class Opening(StrEnum):
     NOTHING = "nothing to open"
 
 
-class TlsSession(Struct, frozen=True, kw_only=True, gc=False):
-    """One TLS conversation, also one inside a CONNECT tunnel. Times are packet times in ns, 0 = not seen."""
+class TlsSession(Struct, frozen=True, gc=False):
+    """One TLS conversation, also one inside a CONNECT tunnel. Times are packet times in ns, 0 = not seen.
+
+    Made by position, as Flow.
+    """
 
     hello: ClientHello | None
     client_random: bytes
@@ -143,18 +146,18 @@ class TlsSession(Struct, frozen=True, kw_only=True, gc=False):
     """SEEN for a plain alert, INFERRED for the encrypted refusal of TLS 1.3"""
     end_packet: int
     """the packet that shows `state`"""
-    certificate_request: Visibility = Visibility.NOT_OBSERVABLE
-    """whether the server asked for a client certificate: SEEN up to TLS 1.2; INFERRED from the client's empty answer"""
     client_app_bytes: int
     """bytes of application data records after the client's Finished, as far as the head was read"""
     server_flight_bytes: int
     """bytes of encrypted records of the server before the client's Finished (TLS 1.3)"""
+    client: str
+    """which client the fingerprint is: `go 1.26`, `git/libcurl …` or empty"""
+    certificate_request: Visibility = Visibility.NOT_OBSERVABLE
+    """whether the server asked for a client certificate: SEEN up to TLS 1.2; INFERRED from the client's empty answer"""
     client_records: tuple[int, ...] = ()
     """of TLS 1.3 that stays closed: lengths of the client's encrypted records behind its Finished, the first ones"""
     answered_bytes: int = 0
     """of the same: bytes of the server's stream behind its part of the handshake, session tickets among them"""
-    client: str
-    """which client the fingerprint is: `go 1.26`, `git/libcurl …` or empty"""
     problem: str | None = None
     """why reading stopped early"""
     opening: Opening = Opening.NO_KEYS
