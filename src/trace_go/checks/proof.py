@@ -90,13 +90,7 @@ def of_requests(case: Case, requests: Iterable[Request]) -> list[Evidence]:
 
 def flow_of(case: Case, request: Request) -> Flow | None:
     """The connection on which a request broke, else the one it used."""
-    found = None
-    for hop in request.hops:
-        if hop.flow is not None:
-            found = hop.flow
-            if hop.broken:
-                break
-    return None if found is None else case.flows[found]
+    return case.carriers[request.id]
 
 
 def wanted_certificate(case: Case, request: Request) -> bool:

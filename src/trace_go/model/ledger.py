@@ -155,7 +155,20 @@ class Request(Struct, frozen=True, kw_only=True, gc=False):
     @property
     def asked(self) -> Hop | None:
         """The hop that was asked last: where the request broke or was on its way to; after a redirect not `target`."""
-        way = self.hops
-        broken = next((number for number, hop in enumerate(way) if hop.broken), len(way))
-        named = (hop for hop in way[broken:] if hop.role not in (Role.RESOLVER, Role.FORWARD_PROXY, Role.INTERCEPTOR))
-        return next(named, way[-1] if way else None)
+        broken = False
+        for hop in self.hops:
+            broken = broken or hop.broken
+            if broken and hop.role not in (Role.RESOLVER, Role.FORWARD_PROXY, Role.INTERCEPTOR):
+                return hop
+        return self.hops[-1] if self.hops else None
+
+    @property
+    def carrier(self) -> int | None:
+        """The id of the flow on which the request broke, else of the one it used."""
+        found = None
+        for hop in self.hops:
+            if hop.flow is not None:
+                found = hop.flow
+                if hop.broken:
+                    break
+        return found

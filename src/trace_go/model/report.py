@@ -92,6 +92,12 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
     """what a second capture, beyond the gateway, tells of each connection"""
 
     @cached_property
+    def carriers(self) -> list[Flow | None]:
+        """Of each request, by its id: the connection on which it broke, else the one it used."""
+        found = (request.carrier for request in self.requests)
+        return [None if number is None else self.flows[number] for number in found]
+
+    @cached_property
     def failures(self) -> dict[str, list[Request]]:
         """The requests that failed, by the kind of their failure."""
         return _grouped((item.failure.kind, item) for item in self.requests if item.failure)

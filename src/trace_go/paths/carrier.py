@@ -52,7 +52,7 @@ class Carriers:
         self._found: dict[_Place, list[Flow]] = {}
         self._sorted: dict[tuple[_Place, str, str | None, str | None], list[Flow]] = {}
         self._by_url: dict[str, list[Flow]] = defaultdict(list)
-        for flow in index.traffic.flows:
+        for flow in (flow for flow in index.traffic.flows if flow.exchanges):
             for url in dict.fromkeys(exchange.url for exchange in flow.exchanges):
                 self._by_url[url].append(flow)
 

@@ -6,6 +6,7 @@ packets tell of them.
 """
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from msgspec import Struct, structs
 from msgspec.structs import replace
@@ -124,11 +125,6 @@ class _Builder:
     def _connections(self) -> None:
         """Connections of go whose requests no source shows."""
         with_account = bool(self.account.log.fetches or self.account.log.http2 or self.account.log.vcs)
-        busy = {
-            (flow.client.ip, self.index.name(flow))
-            for flow in self.index.traffic.flows
-            if flow.exchanges or not (is_extra(flow) or has_failed(flow))
-        }
         explained = {hop.host for item in self._requests for hop in item.hops}
         addresses = {hop.ip for item in self._requests for hop in item.hops}
         for flow in self.index.traffic.flows:
@@ -140,13 +136,22 @@ class _Builder:
                 continue
             broken = of_flow(flow, self.index.judgement(flow, name))
             broken = broken if self.account.present or self._mirror(name) else to_proxy(flow, broken)
-            if is_extra(flow) and ((flow.client.ip, name) in busy or with_account):
+            if is_extra(flow) and (with_account or (flow.client.ip, name) in self._busy):
                 continue
             if with_account and (name in explained or broken is None or flow.server.ip in addresses):
                 continue  # go's account already tells what this connection was for
             if flow.exchanges and not flow.tunnel:
                 continue
             self._add(self._connection(flow, name, broken))
+
+    @cached_property
+    def _busy(self) -> set[tuple[str, str | None]]:
+        """(client, name) of the connections that were used, or may be still."""
+        return {
+            (flow.client.ip, self.index.name(flow))
+            for flow in self.index.traffic.flows
+            if flow.exchanges or not (is_extra(flow) or has_failed(flow))
+        }
 
     def _connection(self, flow: Flow, name: str | None, broken: Failure | None) -> Row:
         host = name or flow.server.ip
