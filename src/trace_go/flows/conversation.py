@@ -15,12 +15,11 @@ from msgspec.structs import replace
 
 from trace_go.flows.calls import NEVER, Call, Http2, Moment, begin_answer, end_answer, masked
 from trace_go.flows.reassembly import LEAST_HELD, MAX_PENDING, MAX_PENDING_WHOLE, Held, Side
-from trace_go.flows.tls_tracker import Keys, TlsTracker
+from trace_go.flows.tls_tracker import ESTABLISHED, Keys, TlsTracker
 from trace_go.model.dns import DnsMessage
 from trace_go.model.errors import WireError
 from trace_go.model.flow import Tunnel
 from trace_go.model.http import Exchange
-from trace_go.model.tls import TlsState
 from trace_go.wire import dns, http1, socks
 from trace_go.wire.page import START_BYTES
 from trace_go.wire.secrets import mask_text
@@ -279,7 +278,7 @@ class Conversation(Struct, eq=False):
         tls = self.tls
         assert tls is not None
         tls.read(reader, which == self.client, number, time_ns)
-        established = tls.state is TlsState.ESTABLISHED
+        established = tls.state is ESTABLISHED
         if not (established or tls.finished or tls.opener is not None):
             return
         client, server = self.sides[self.client], self.sides[1 - self.client]

@@ -42,6 +42,8 @@ CACHED_CHAINS = 64
 FATAL = 2
 CLOSE_NOTIFY = 0
 FINISHED = 20
+_PARTIAL, _CLIENT_HELLO, _SERVER_HELLO = TlsState.PARTIAL, TlsState.CLIENT_HELLO, TlsState.SERVER_HELLO
+ESTABLISHED, _INFERRED = TlsState.ESTABLISHED, Visibility.INFERRED  # looked up once: in Python 3.11 that is slow
 _REFUSED = (TlsState.REFUSED_BY_CLIENT, TlsState.REFUSED_BY_SERVER)
 
 Secret: TypeAlias = dict[Any, tuple[bytes, ...]]
@@ -99,7 +101,7 @@ class TlsTracker(Struct, eq=False):
     server_ccs: bool = False
     established_ns: int = 0
     alerts: tuple[Alert, ...] = ()
-    state: TlsState = TlsState.PARTIAL
+    state: TlsState = _PARTIAL
     end_packet: int = 0
     app_bytes: int = 0
     flight_bytes: int = 0
@@ -120,7 +122,7 @@ class TlsTracker(Struct, eq=False):
     @property
     def awaits_refusal(self) -> bool:
         """The client had no certificate to send: whether the server takes that is told by its next record."""
-        return self.certificate_request is Visibility.INFERRED and not self.finished
+        return self.certificate_request is _INFERRED and not self.finished
 
     def read(self, reader: TlsReader, from_client: bool, number: int, time_ns: int) -> None:
         """Take every event that the reader has; raises WireError when the stream is not TLS."""
@@ -152,7 +154,7 @@ class TlsTracker(Struct, eq=False):
 
     def not_tls(self, start: bytes, number: int, time_ns: int) -> None:
         """The server's side begins with something else."""
-        if self.state is TlsState.CLIENT_HELLO:
+        if self.state is _CLIENT_HELLO:
             self.state, self.end_packet, self.server_ns = TlsState.NOT_TLS_ANSWER, number, time_ns
             line = start.partition(b"\n")[0][:40].decode("ascii", "backslashreplace").strip()
             self.problem = "the answer is not TLS" + (f" but begins with “{line}”" if line else "")
@@ -168,14 +170,14 @@ class TlsTracker(Struct, eq=False):
 
                 self.opener = TlsOpener(self.keys.secrets(self.random), self.random)
             if self.server is None:
-                self.state, self.end_packet = TlsState.CLIENT_HELLO, number
+                self.state, self.end_packet = _CLIENT_HELLO, number
             self._start_opening()
 
     def _server_hello(self, body: bytes, number: int, time_ns: int) -> None:
         self.server, self.server_packet, self.server_ns = tls.server_hello(body), number, time_ns
         self.retried = self.retried or self.server.hello_retry
-        if self.state in (TlsState.PARTIAL, TlsState.CLIENT_HELLO, TlsState.SERVER_HELLO):
-            self.state, self.end_packet = TlsState.SERVER_HELLO, number
+        if self.state in (_PARTIAL, _CLIENT_HELLO, _SERVER_HELLO):
+            self.state, self.end_packet = _SERVER_HELLO, number
         self._start_opening()
 
     def _start_opening(self) -> None:
@@ -212,7 +214,7 @@ class TlsTracker(Struct, eq=False):
             self.alerts += (alert,)
         # In TLS 1.3 the server answers the client's last flight when for the client the handshake is over.
         awaited = not from_client and self._is_13() and not self.heard
-        over = (self.state is TlsState.ESTABLISHED and not awaited) or self.state in _REFUSED
+        over = (self.state is ESTABLISHED and not awaited) or self.state in _REFUSED
         if not over and event.level == FATAL and event.description != CLOSE_NOTIFY:
             self.state = TlsState.REFUSED_BY_CLIENT if from_client else TlsState.REFUSED_BY_SERVER
             self.end_packet = number
@@ -232,7 +234,7 @@ class TlsTracker(Struct, eq=False):
             self.finished = is_data  # the handshake is not in the capture
         elif self.state in _REFUSED:
             return
-        elif self.state is TlsState.ESTABLISHED:
+        elif self.state is ESTABLISHED:
             if from_client and is_data:
                 if event.length != ALERT_RECORD or not self._is_13():
                     self.app_bytes += event.length
@@ -240,7 +242,7 @@ class TlsTracker(Struct, eq=False):
                     self.sizes.append(event.length)
                 if len(self.sizes) >= MAX_SIZES or not self.sized:
                     self._finish()
-            elif not from_client and self.certificate_request is Visibility.INFERRED:
+            elif not from_client and self.certificate_request is _INFERRED:
                 if event.length == ALERT_RECORD:  # in answer to the client's Certificate and Finished
                     self.state, self.end_packet, self.refused_inferred = TlsState.REFUSED_BY_SERVER, number, True
                 self.finished = not self.opens(True)
@@ -249,7 +251,7 @@ class TlsTracker(Struct, eq=False):
         elif self._is_13():
             self.flight_bytes += event.length
             if self.flight_bytes > MAX_FLIGHT:
-                self.state, self.finished = TlsState.PARTIAL, True
+                self.state, self.finished = _PARTIAL, True
         elif is_data or self.client_ccs:  # the server's Finished, after the client's; or more, when that was missed
             self._establish(number, time_ns)
 
@@ -291,7 +293,7 @@ class TlsTracker(Struct, eq=False):
                 self.state, self.end_packet, self.refused_inferred = TlsState.REFUSED_BY_CLIENT, number, True
             elif is_data:
                 if length == EMPTY_CERTIFICATE_RECORD:
-                    self.certificate_request = Visibility.INFERRED
+                    self.certificate_request = _INFERRED
                 self.sized = self.opener is None and length in FINISHED_RECORDS
                 self._establish(number, time_ns)
         elif is_data:
@@ -308,7 +310,7 @@ class TlsTracker(Struct, eq=False):
         return self.server is not None and self.server.version >= TLS13
 
     def _establish(self, number: int, time_ns: int) -> None:
-        self.state, self.end_packet, self.established_ns = TlsState.ESTABLISHED, number, time_ns
+        self.state, self.end_packet, self.established_ns = ESTABLISHED, number, time_ns
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
@@ -317,7 +319,7 @@ class TlsTracker(Struct, eq=False):
 
         answered_bytes: of the server's stream behind what was read of it.
         """
-        lost = {TlsState.CLIENT_HELLO: lost_down, TlsState.SERVER_HELLO: lost_up or lost_down}.get(self.state, False)
+        lost = {_CLIENT_HELLO: lost_down, _SERVER_HELLO: lost_up or lost_down}.get(self.state, False)
         return TlsSession(
             self.hello,
             self.random,
@@ -332,8 +334,8 @@ class TlsTracker(Struct, eq=False):
             Visibility.SEEN if self.chain else Visibility.NOT_OBSERVABLE,
             self.established_ns,
             self.alerts,
-            TlsState.PARTIAL if lost else self.state,
-            Visibility.INFERRED if self.refused_inferred else Visibility.SEEN,
+            _PARTIAL if lost else self.state,
+            _INFERRED if self.refused_inferred else Visibility.SEEN,
             self.end_packet,
             self.app_bytes,
             self.flight_bytes,

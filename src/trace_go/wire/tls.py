@@ -8,6 +8,7 @@ about the extensions, becomes an entry of `oddities`, and an extension that does
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from operator import itemgetter
 from typing import Generic, TypeAlias, TypeVar
 
@@ -134,7 +135,7 @@ class _Cache(Generic[_Hello]):
         # Where all else is as in a hello that is known, the places of what differs are the same, too.
         if last and (found := self._known.get((take, take(body)))) is not None:
             return found
-        mask = _changing(body, from_client=self._from_client)
+        mask: _Mask = _changing(body, from_client=self._from_client)
         lasting = _blanked(body, mask)
         found = self._hellos.get(lasting) or self._read(lasting)
         if len(body) <= MAX_CACHED and mask:
@@ -142,8 +143,8 @@ class _Cache(Generic[_Hello]):
                 if len(cache) >= CACHED_HELLOS:
                     cache.clear()
             if mask != last:
-                ends, starts = (0, *(end for _, end in mask)), (*(start for start, _ in mask), len(body))
-                take = itemgetter(*map(slice, ends, starts))
+                cuts = [0, *chain.from_iterable(mask), len(body)]
+                take = itemgetter(*map(slice, cuts[::2], cuts[1::2]))
             self._hellos[lasting] = self._known[take, take(body)] = found
             self._lasting[layout] = mask, take
         return found

@@ -22,6 +22,7 @@ MAX_MESSAGE = 256 * 1024
 _CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA, _HEARTBEAT = 20, 21, 22, 23, 24
 _CLIENT_HELLO, _SERVER_HELLO, _CERTIFICATE = 1, 2, 11
 _HEADER = struct.Struct("!BHH")
+_WORD = struct.Struct("!I")
 _MAJOR_VERSION = 3
 _ENCRYPTED = bytes((_APPLICATION_DATA, _MAJOR_VERSION))
 _SHORTEST_HELLO = 4 + 38
@@ -125,7 +126,7 @@ class TlsReader:
         self._base += n
 
     def next_event(self) -> Event | None:
-        """Of a handshake record in clear the header is taken first; the length of what is left of it goes to `_left`."""
+        """Of a handshake record in clear the header is taken first; how much is left of it goes to `_left`."""
         if self._error:
             raise self._error
         data, size = self._data, len(self._data)
@@ -230,15 +231,15 @@ class TlsReader:
         """A message that ends in the open record; of one that goes on behind it what has arrived is collected."""
         if not self._message:
             data, pos, left = self._data, self._pos, self._left
-            self._start, arrived = self._base + pos, len(data) - pos
-            size = 4 + (data[pos + 1] << 16 | data[pos + 2] << 8 | data[pos + 3]) if arrived >= 4 else 4
+            start, arrived = self._base + pos, len(data) - pos
+            size = 4 + (_WORD.unpack_from(data, pos)[0] & 0xFFFFFF) if arrived >= 4 else 4
             if size <= left:
-                if arrived < size or arrived < 4:
+                if arrived < size:
                     self.short = size - arrived
                     return None
                 self._pos, self._left = pos + size, left - size
-                body = data[pos + 4 : pos + size]
-                return HandshakeMessage(type=data[pos], body=body, start=self._start, end=self._base + pos + size)
+                return HandshakeMessage(type=data[pos], body=data[pos + 4 : pos + size], start=start, end=start + size)
+            self._start = start
         self._collect(4)
         if len(self._message) < 4:
             return None
