@@ -107,10 +107,10 @@ class Conversation(Struct, eq=False):
             side.parts.clear()
         try:
             if side.reader is None:
-                self._sniff(which, side, side.buffer + fresh if side.buffer else fresh, number, time_ns)
+                self._sniff(which, side, side.buffer + fresh, number, time_ns)
             else:
                 self._read(which, side, fresh, number, time_ns)
-            side.short = side.reader.short if side.reader is not None else min(len(side.buffer), 1)
+            side.short = min(len(side.buffer), 1) if side.reader is None else side.reader.short
         except WireError as error:
             error.__traceback__ = None  # the reader keeps the error, whose frames would keep the reader
             if self.tls and side.speaks == "tls":
@@ -261,7 +261,11 @@ class Conversation(Struct, eq=False):
         assert reader is not None
         reader.receive(data)
         if isinstance(reader, TlsReader):
-            self._tls(which, reader, number, time_ns)
+            tls = self.tls
+            assert tls is not None
+            tls.read(reader, which == self.client, number, time_ns)
+            if tls.state is ESTABLISHED or tls.finished or tls.opener is not None:
+                self._follow_tls(tls)
         elif isinstance(reader, http1.RequestReader):
             self._requests(which, side, reader, number, time_ns)
         elif isinstance(reader, http1.ResponseReader):
@@ -274,20 +278,15 @@ class Conversation(Struct, eq=False):
             side.position = min(side.position + skip, END)
             reader.skipped(skip)
 
-    def _tls(self, which: int, reader: TlsReader, number: int, time_ns: int) -> None:
-        tls = self.tls
-        assert tls is not None
-        tls.read(reader, which == self.client, number, time_ns)
-        established = tls.state is ESTABLISHED
-        if not (established or tls.finished or tls.opener is not None):
-            return
+    def _follow_tls(self, tls: TlsTracker) -> None:
+        """Once the handshake is over, or there are keys."""
         client, server = self.sides[self.client], self.sides[1 - self.client]
         if tls.opener is not None:
             client.room = server.room = MAX_PENDING_WHOLE
             self._inside(tls, client, server)
         if tls.finished or tls.client_done:
             client.close()
-        if tls.finished or (server.open and established and not tls.awaits_refusal and not tls.opens(False)):
+        if tls.finished or (server.open and tls.state is ESTABLISHED and not (tls.awaits_refusal or tls.opens(False))):
             server.close()  # all that follows is encrypted
 
     def _inside(self, tls: TlsTracker, client: Side, server: Side) -> None:
