@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.frames import ICMP, START_NS, SYN, UDP, Frame, Talk, batches, engine_of, icmp, ip, link, udp
-from flows.tls_talks import hello
+from flows.tls_talks import HANDSHAKE, hello, message, record
 from trace_go.flows import reassembly
 from trace_go.flows.engine import Engine
 from trace_go.model.flow import Flow, Traffic
@@ -86,14 +86,21 @@ def test_icmp_errors_still_find_their_flow() -> None:
     assert ICMP == 1
 
 
-@pytest.mark.parametrize("gap", [False, True])
-def test_what_waits_for_more_is_bounded_in_all(gap: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+HEADERS = b"x: y\r\n" * 700
+
+
+@pytest.mark.parametrize(
+    ("gap", "sent"),
+    [(1, HEADERS), (0, GET[:-2] + HEADERS), (0, record(HANDSHAKE, message(1, bytes([3]) * 9000))[:4200])],
+    ids=["gap", "head", "hello"],
+)
+def test_what_waits_for_more_is_bounded_in_all(gap: int, sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments behind a gap, and heads that do not end: the oldest are given up, the later ones are still read."""
     monkeypatch.setattr(reassembly, "MAX_HELD", 100_000)
     talks = [Talk(("10.0.0.2", 2000 + number), ("192.0.2.80", 80)).open() for number in range(100)]
     for talk in talks:
         talk.next[0] += gap
-        talk.up((b"" if gap else GET[:-2]) + b"x: y\r\n" * 700)
+        talk.up(sent)
     last = Talk(("10.0.0.2", 9000), ("192.0.2.80", 80)).open().up(GET)
     engine = engine_of([frame for talk in (*talks, last) for frame in talk.frames])
     sides = [side for talk in engine._talks.values() for side in talk.sides]

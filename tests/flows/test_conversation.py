@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from flows.frames import ACK, SYN, Frame, Talk, later, traffic
 from flows.tls_talks import CHANGE, FLIGHT13, TLS12, TLS13, answer13, encrypted, handshake, hello
+from lab.modules import Module
 from trace_go.flows.conversation import END, MAX_PREAMBLE, Conversation
 from trace_go.flows.reassembly import MAX_PENDING, PIECE_BYTES, Side
 from trace_go.model.flow import Flow, Outcome
@@ -31,6 +32,43 @@ def get(path: str, *headers: str, host: str = "mirror.example") -> bytes:
 def answer(status: int, reason: str, body: bytes = b"", *headers: str) -> bytes:
     head = "\r\n".join([f"HTTP/1.1 {status} {reason}", f"Content-Length: {len(body)}", *headers, "", ""])
     return head.encode() + body
+
+
+# -- bodies ------------------------------------------------------------------------------------------------------------
+
+MODULE = Module(path="example.com/a", version="v1.0.0", blob_bytes=40_000)
+ZIP = get("/example.com/a/@v/v1.0.0.zip")
+
+
+def body_talk(body: bytes) -> Talk:
+    return Talk(*ENDS).open().up(ZIP).down(answer(200, "OK", body)).up(get("/b/@v/list")).down(answer(404, "Not Found"))
+
+
+def from_server(talk: Talk) -> list[int]:
+    """Places of its packets: the SYN-ACK, the body's, the last answer."""
+    return [at for at, frame in enumerate(talk.frames) if frame.data[26:30] == talk.frames[1].data[26:30]]
+
+
+@given(st.randoms(use_true_random=False), st.lists(st.integers(1, 20), max_size=6))
+def test_a_module_is_hashed_however_its_packets_come(random: Random, sizes: list[int]) -> None:
+    talk = body_talk(MODULE.zip())
+    body = from_server(talk)[1:-1]
+    mixed = dict(zip(body, random.sample(body, len(body)), strict=True))
+    (flow,) = traffic([talk.frames[mixed.get(at, at)] for at in range(len(talk.frames))], *sizes).flows
+    assert [item.h1 for item in flow.exchanges] == [MODULE.sums.split()[2], None]
+    assert flow.exchanges[0].body_bytes == len(MODULE.zip())
+
+
+def test_of_a_body_that_is_no_module_only_the_end_is_read() -> None:
+    talk = body_talk(b"x" * 100_000)
+    flow = flow_of(talk)
+    assert [item.h1 for item in flow.exchanges] == [None, None]
+    assert flow.exchanges[0].end_ns == talk.frames[from_server(talk)[-2]].time_ns
+    half = Conversation(0)
+    said = answer(200, "OK", b"x" * 100_000)
+    half.segment(0, 0, ZIP, len(ZIP), 1, 1)
+    half.segment(1, 0, said[:1000], 1000, 2, 2)
+    assert half.sides[1].position == len(said) - 1
 
 
 # -- reassembly of one side --------------------------------------------------------------------------------------------
