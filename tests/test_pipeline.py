@@ -1,6 +1,5 @@
 """The whole flow on shipped captures: pure, picklable, and at ease with files that cannot be read."""
 
-import os
 import pickle
 import struct
 from collections.abc import Callable, Iterator
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 from msgspec import Struct, to_builtins
 
-from trace_go.capture.beside import possible
 from trace_go.gocmd.config import Config, Suppression
 from trace_go.model.evidence import EvidenceKind, Visibility
 from trace_go.model.finding import VerdictStatus
@@ -161,24 +159,6 @@ def test_a_cut_off_file_counts_what_was_read(tmp_path: Path, store: TrustStore) 
     (file,) = observe(source(cut)).files
     assert file.packets == whole.packets - 1
     assert file.problem
-
-
-@pytest.mark.skipif(not possible(), reason="one processor, or no fork")
-@pytest.mark.parametrize("path", PCAPS, ids=lambda path: path.stem)
-def test_two_processes_find_what_one_does(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = observe(source(path))
-    monkeypatch.setattr("trace_go.pipeline.LEAST_SHARED", 1)
-    monkeypatch.setattr("trace_go.pipeline.CROWDED", 1 << 20)
-    assert observe(source(path)) == alone
-
-
-@pytest.mark.skipif(not possible(), reason="one processor, or no fork")
-def test_when_the_second_process_dies_one_reads_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = observe(source(HEALTHY))
-    monkeypatch.setattr("trace_go.pipeline.LEAST_SHARED", 1)
-    monkeypatch.setattr("trace_go.pipeline.CROWDED", 1 << 20)
-    monkeypatch.setattr("trace_go.pipeline.pack", lambda *_: os._exit(1))
-    assert observe(source(HEALTHY)) == alone
 
 
 def test_names_and_progress(store: TrustStore) -> None:

@@ -3,28 +3,25 @@
 `analyse` depends only on its arguments (and, with `probe`, on the network); its input and result can be pickled.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from trace_go import __version__
-from trace_go.capture.beside import Beside, possible
-from trace_go.capture.files import open_capture
+from trace_go.capture.beside import possible
 from trace_go.capture.keys import KeyRing
 from trace_go.capture.merge import Merge, Progress
 from trace_go.checks.discovery import excuse
 from trace_go.checks.discovery import run as run_checks
 from trace_go.checks.verdict import verdict
 from trace_go.flows.engine import MAX_FLOWS, Engine, SocketKey
-from trace_go.flows.shares import ALL, Share, join, pack
+from trace_go.flows.shares import ALL, Share
 from trace_go.gocmd.config import Config
 from trace_go.gocmd.environment import settings
 from trace_go.gocmd.fingerprints import name_client
 from trace_go.gocmd.hosts import load_hosts
-from trace_go.model.errors import CaptureError
 from trace_go.model.flow import Traffic
 from trace_go.model.go import GoAccount
 from trace_go.model.probe import ProbeResult, Target
@@ -34,14 +31,10 @@ from trace_go.paths.sightings import probed, seen
 from trace_go.paths.targets import probe_targets
 from trace_go.paths.vantage import crossings, with_crossings
 from trace_go.paths.visibility import seeing
+from trace_go.together import LEAST_BYTES, read_together
 from trace_go.trust.behaviour import with_behaviour
 from trace_go.trust.judging import judge_all
 from trace_go.trust.store import TrustStore
-
-LEAST_SHARED = 64 << 20
-"""bytes of a capture that two processes read faster than one: a second one costs 30 ms"""
-SAMPLE_BYTES, CROWDED = 8 << 20, 64
-"""of its beginning, and packets per flow below which two are faster: each of them decodes every packet"""
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -92,57 +85,41 @@ def observe(source: Source, progress: Progress | None = None) -> Observed:
     """
     keys = KeyRing(source.key_logs)
     reading = _read(source, keys, progress)
-    if keys.late and all(merge.again for merge in reading.merges):  # some packets were read before their keys
+    if keys.late and reading.again:  # some packets were read before their keys
         reading = _read(source, keys, progress)
-    near, far = reading.merges
-    return Observed(files=near.files + far.files, traffic=reading.traffic, beyond=reading.beyond, keys=keys.describe())
+    return Observed(files=reading.files, traffic=reading.traffic, beyond=reading.beyond, keys=keys.describe())
 
 
 class _Reading(NamedTuple):
+    files: tuple[CaptureFile, ...]
     traffic: Traffic
     beyond: Traffic
-    merges: tuple[Merge, Merge]
+    again: bool
+    """whether all of it can be read a second time"""
 
 
 def _read(source: Source, keys: KeyRing, progress: Progress | None) -> _Reading:
     """The captures, and those made beyond a gateway."""
-    near, far = _merges(source, keys, progress)
-    alone = len(source.captures) == 1 and not source.beyond
-    if alone and near.bytes_total >= LEAST_SHARED and possible() and _is_crowded(source.captures[0]):
-        try:
-            with Beside(lambda: _packed(source, near, keys)) as other:
-                half = _engine(source, near, keys, Share(0, 2)).finish(source.owners, near.ends_ns, last=True)
-                return _Reading(join(half, other.results()), Traffic(flows=(), lookups=()), (near, far))
-        except OSError:  # too little memory for two
-            near, far = _merges(source, keys, progress)
-    traffic = _engine(source, near, keys).finish(source.owners, near.ends_ns, last=True)
-    return _Reading(traffic, _engine(source, far, keys).finish(ends_ns=far.ends_ns, last=True), (near, far))
-
-
-def _is_crowded(path: str) -> bool:
-    """Whether few packets make a flow, as a capture begins: the work is then with flows, which two processes share."""
-    engine, packets = Engine(name_client), 0
-    with suppress(CaptureError), open_capture(path, SAMPLE_BYTES) as reader:
-        for batch in islice(reader.batches(), 1):
-            engine.add(batch)
-            packets = len(batch)
-    return engine.flow_count * CROWDED > packets
-
-
-def _packed(source: Source, merge: Merge, keys: KeyRing) -> Iterator[bytes]:
-    """The second half of the flows."""
-    engine = _engine(source, merge, keys, Share(1, 2))
-    return pack(engine.flows(source.owners, merge.ends_ns, last=True), engine.left_out)
-
-
-def _merges(source: Source, keys: KeyRing, progress: Progress | None) -> tuple[Merge, Merge]:
     near = Merge(source.captures, source.names, keys, progress)
-    return near, Merge(source.beyond, (), keys, progress, first=len(source.captures))
+    far = Merge(source.beyond, (), keys, progress, first=len(source.captures))
+    if len(source.captures) == 1 and not source.beyond and near.bytes_total >= LEAST_BYTES and possible():
+        name, make_engine = (source.names or source.captures)[0], partial(_engine, source)
+        try:
+            traffic, files = read_together(source.captures[0], name, keys, make_engine, source.owners, progress)
+            return _Reading(files, traffic, Traffic(flows=(), lookups=()), again=True)
+        except OSError:  # too little memory for two
+            pass
+    traffic = _filled(_engine(source), near, keys).finish(source.owners, near.ends_ns, last=True)
+    beyond = _filled(_engine(source), far, keys).finish(ends_ns=far.ends_ns, last=True)
+    return _Reading(near.files + far.files, traffic, beyond, near.again and far.again)
 
 
-def _engine(source: Source, merge: Merge, keys: KeyRing, share: Share = ALL) -> Engine:
+def _engine(source: Source, share: Share = ALL) -> Engine:
+    return Engine(name_client, max_flows=source.max_flows, share=share)
+
+
+def _filled(engine: Engine, merge: Merge, keys: KeyRing) -> Engine:
     """All packets have been read when it returns."""
-    engine = Engine(name_client, max_flows=source.max_flows, share=share)
     for batch in merge.batches():
         engine.keys = keys.use()
         engine.add(batch)

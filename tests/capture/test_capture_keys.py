@@ -51,7 +51,7 @@ def test_secrets_of_a_block(tmp_path: Path, order: str) -> None:
 @pytest.mark.parametrize("where", [0, 5, len(PACKETS)])
 def test_secrets_anywhere(tmp_path: Path, where: int, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Secrets that come after packets are worth reading the file again."""
-    monkeypatch.setattr("trace_go.capture.merge.open_capture", lambda path, _: open_capture(path, chunk))
+    monkeypatch.setattr("trace_go.capture.merge.open_capture", lambda path, _, memory: open_capture(path, chunk))
     file = tmp_path / "capture.pcapng"
     parts = [secrets(KEYS[:CUT]), *PACKETS[:where], secrets(KEYS[CUT:]), *PACKETS[where:]]
     file.write_bytes(b"".join([shb(), idb(), *parts]))

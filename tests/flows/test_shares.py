@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from flows.frames import SYN, UDP, Frame, Talk, batches, ip, link, udp
 from flows.tls_talks import hello
 from trace_go.flows.engine import Engine
-from trace_go.flows.shares import Share, join, pack
+from trace_go.flows.shares import PARTS, Share, join, pack
 from trace_go.model.flow import Traffic
 
 
 def read(frames: list[Frame], index: int = 0, count: int = 1, **options: Any) -> Traffic:
-    engine = Engine(lambda _: "", share=Share(index, count), **options)
+    engine = Engine(lambda _: "", share=Share(index * PARTS // count, (index + 1) * PARTS // count), **options)
     for batch in batches(frames, *[7] * (len(frames) // 7)):
         engine.add(batch)
     return engine.finish()

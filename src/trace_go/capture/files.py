@@ -145,17 +145,36 @@ class PcapDecoder(Decoder):
                 return
 
 
+Memory = Callable[[int], U8]
+"""bytes → memory for as many: of the next chunk, when the batches of the one before are no longer needed"""
+
+
+class Reused:
+    """The same memory for every chunk."""
+
+    def __init__(self) -> None:
+        self._memory = np.zeros(0, np.uint8)
+
+    def __call__(self, size: int) -> U8:
+        if len(self._memory) < size:
+            self._memory = np.zeros(size, np.uint8)
+        return self._memory[:size]
+
+
 class Reader:
     """One open capture. `bytes_read` of `bytes_total` (None for a pipe) is the progress in the file as it is stored."""
 
-    def __init__(self, raw: io.FileIO, name: str, chunk_bytes: int, source: Source | None = None) -> None:
+    def __init__(
+        self, raw: io.FileIO, name: str, chunk_bytes: int, source: Source | None = None, memory: Memory | None = None
+    ) -> None:
         """Reads no further than the file header; raises CaptureError when that is not one of a capture.
 
-        source: the bytes of `raw`, when they are not to be read as they are.
+        source: the bytes of `raw`, when they are not to be read as they are. memory: of the chunks.
         """
         status = os.fstat(raw.fileno())
         self._raw, self._name = raw, name
         self._source = source or Plain(raw)
+        self._memory = memory or Reused()
         whole = stat.S_ISREG(status.st_mode) and not self._source.grows
         self.bytes_total = status.st_size if whole else None
         self._head = self._source.read(HEAD_BYTES)
@@ -183,7 +202,7 @@ class Reader:
     def batches(self) -> Iterator[Batch]:
         """The packets in file order, once; the arrays of a batch are overwritten when the next one is asked for."""
         decoder, source = self._decoder, self._source
-        buffer = np.zeros(self._chunk_bytes + SLACK, np.uint8)
+        buffer = self._memory(self._chunk_bytes + SLACK)
         buffer[: len(self._head)] = np.frombuffer(self._head, np.uint8)
         start, filled, full = decoder.header_bytes, len(self._head), True
         while not decoder.fault and (full or source.goes_on()):
@@ -196,8 +215,8 @@ class Reader:
                 yield batch
             rest = buffer[decoder.used : filled]
             self.base, start, filled = self.base + decoder.used, 0, len(rest)
-            if 2 * filled > room:  # only when chunk_bytes is small: no record is longer than MAX_BLOCK
-                buffer = np.zeros(2 * room + SLACK, np.uint8)
+            # Twice as much only when chunk_bytes is small: no record is longer than MAX_BLOCK.
+            buffer = self._memory((2 * room if 2 * filled > room else room) + SLACK)
             buffer[:filled] = rest
         what = decoder.fault or source.trouble
         if not what and self.bytes_total and source.taken < self.bytes_total:
@@ -285,12 +304,15 @@ def _is_capture(head: bytes) -> bool:
 
 
 def open_capture(
-    path: str, chunk_bytes: int = CHUNK_BYTES, source: Callable[[io.FileIO], Source] | None = None
+    path: str,
+    chunk_bytes: int = CHUNK_BYTES,
+    source: Callable[[io.FileIO], Source] | None = None,
+    memory: Memory | None = None,
 ) -> Reader:
     """Open a capture file, or standard input as `-`; use it as a context manager.
 
     chunk_bytes: read and decoded at once; source: makes the bytes that are read of the open file, when not all that it
-    holds. Raises CaptureError when nothing can be read.
+    holds; memory: of the chunks. Raises CaptureError when nothing can be read.
     """
     name = "standard input" if path == "-" else path
     try:
@@ -302,7 +324,7 @@ def open_capture(
     try:
         if raw.isatty():
             raise CaptureError(f"{name}: is a terminal; pipe a capture into it")
-        return Reader(raw, name, chunk_bytes, source(raw) if source else None)
+        return Reader(raw, name, chunk_bytes, source(raw) if source else None, memory)
     except CaptureError:
         raw.close()
         raise

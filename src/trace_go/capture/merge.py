@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from msgspec.structs import replace
 
-from trace_go.capture.files import CHUNK_BYTES, begins_as_capture, open_capture
+from trace_go.capture.files import CHUNK_BYTES, Memory, begins_as_capture, open_capture
 from trace_go.capture.keys import KeyRing
 from trace_go.capture.pcapng import SLACK
 from trace_go.model.errors import CaptureError
@@ -59,11 +59,12 @@ class Merge:
         progress: Progress | None = None,
         *,
         first: int = 0,
+        memory: Memory | None = None,
     ) -> None:
         """names: how the captures are called; default their paths. keys: gets the secrets that the captures carry.
-        first: index of the first file."""
+        first: index of the first file. memory: of the chunks of one capture."""
         chunk, keys = max(CHUNK_BYTES // max(len(paths), 1), LEAST_CHUNK), keys or KeyRing()
-        self._parts = [_Part(path, name, chunk, keys) for path, name in zip_longest(paths, names[: len(paths)])]
+        self._parts = [_Part(path, name, chunk, keys, memory) for path, name in zip_longest(paths, names[: len(paths)])]
         self._progress, self._first = progress, first
 
     @property
@@ -138,7 +139,7 @@ class _Rows(NamedTuple):
 class _Part:
     """One of the captures."""
 
-    def __init__(self, path: str, name: str | None, chunk_bytes: int, keys: KeyRing) -> None:
+    def __init__(self, path: str, name: str | None, chunk_bytes: int, keys: KeyRing, memory: Memory | None) -> None:
         self.name = name or path
         self.first_number = 0
         """added to the numbers of its packets"""
@@ -148,14 +149,14 @@ class _Part:
         """of the packets at hand, the latest"""
         self.bytes_read, self.bytes_total = 0, _size(path)
         self.file = unreadable(self.name, "was not read")
-        self._path, self._named, self._chunk_bytes, self._keys = path, name, chunk_bytes, keys
+        self._path, self._named, self._chunk_bytes, self._keys, self._memory = path, name, chunk_bytes, keys, memory
         self._batches: Iterator[Batch] | None = None
         self._rows: _Rows | None = None
 
     def batches(self, chunk_bytes: int | None = None) -> Iterator[Batch]:
         """From the beginning; `file` is right once they have ended."""
         try:
-            with open_capture(self._path, chunk_bytes or self._chunk_bytes) as reader:
+            with open_capture(self._path, chunk_bytes or self._chunk_bytes, memory=self._memory) as reader:
                 for batch in reader.batches():
                     self.bytes_read = reader.bytes_read
                     self._keys.add(reader.take_key_logs())

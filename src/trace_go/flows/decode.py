@@ -99,6 +99,11 @@ class Addresses:
         self._ids: dict[bytes, int] = {}
         self._packed: list[bytes] = []
 
+    @property
+    def all(self) -> list[bytes]:
+        """The IPv6 addresses, by their numbers."""
+        return self._packed
+
     def number(self, raw: bytes) -> int:
         """raw: 4 or 16 bytes."""
         if len(raw) == 4:

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from trace_go.flows.conversation import END, Conversation
 from trace_go.flows.decode import ICMPV6, TCP, UDP, Segments, State, decode
@@ -61,7 +62,7 @@ class Engine:
         share: Share = ALL,
     ) -> None:
         """max_flows: kept at most, but for those that begin in one batch. share: the flows that are looked at."""
-        self.keys, self._max_flows, self._left_out = keys, max(max_flows // share.count, 1), 0
+        self.keys, self._max_flows, self._left_out = keys, share.of(max_flows), 0
         self._share = share
         self._client_name = client_name
         self._state = State()
@@ -75,25 +76,37 @@ class Engine:
         self._last_ns = 0
 
     def add(self, batch: Batch) -> None:
-        if not len(batch):
-            return
-        self._last_ns = max(self._last_ns, int(batch.time_ns.max()))
-        self._take(batch, *decode(batch, self._state))
+        if len(batch):
+            self.take(*decode(batch, self._state), int(batch.time_ns.max()))
 
-    def _take(self, batch: Batch, data: U8, segments: Segments) -> None:
+    def take_foreign(self, data: U8, segments: Segments, addresses: Sequence[bytes], last_ns: int) -> None:
+        """As `take`. addresses: what the numbers of IPv6 addresses in the segments stand for, from 2**32 up."""
+        if addresses:
+            numbers = np.array([self._state.addresses.number(packed) for packed in addresses], np.int64)
+            src, dst = (
+                np.where(end >> 32, numbers[np.maximum(end - (1 << 32), 0)], end)
+                for end in (segments.src, segments.dst)
+            )
+            segments = replace(segments, src=src, dst=dst)
+        self.take(data, segments, last_ns)
+
+    def take(self, data: U8, segments: Segments, last_ns: int) -> None:
+        """What `decode` made of a batch, whose latest packet is of `last_ns`."""
+        self._last_ns = max(self._last_ns, last_ns)
+        number = segments.number
         ports = np.isin(segments.protocol, (TCP, UDP))
         notes: list[_Note] = []
         if not ports.all():
             self._quotations(data, segments.take(np.flatnonzero(~ports)), notes)
             segments = segments.take(np.flatnonzero(ports))
-        if not self._share.index:
+        if not self._share.begin:
             self._datagrams(data, segments, notes)
-        if self._share.count > 1:
+        if self._share != ALL:
             segments = segments.take(np.flatnonzero(self._share.has(segments)))
         self._streams(data.data, segments, self._table.add(segments, data), notes)
         if len(quic := _quic_like(data, segments)):
             self._table.mark_quic(segments.take(quic))
-        places = batch.place(np.array([number for number, *_ in notes], np.int64)).tolist()
+        places = _places(number, np.array([packet for packet, *_ in notes], np.int64)).tolist()
         for _, (_, note, arguments) in sorted(zip(places, notes, strict=True), key=itemgetter(0)):
             note(*arguments)
         if self._table.count > self._max_flows:
@@ -282,6 +295,15 @@ class Engine:
             rows = self._table.rows[first : min(first + SOME_FLOWS, self._table.count)]
             talks = [talk_of(number, None) for number in range(first, first + len(rows))]
             yield from freeze(first, rows, talks, context)
+
+
+def _places(number: I64, wanted: I64) -> I64:
+    """Of packet numbers, the places among those of a batch's segments; -1 for packets of other batches."""
+    if not len(wanted):
+        return wanted
+    order = np.argsort(number, kind="stable")
+    at = order[np.minimum(np.searchsorted(number, wanted, sorter=order), len(order) - 1)]
+    return np.where(number[at] == wanted, at, -1)
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

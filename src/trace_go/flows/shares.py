@@ -20,24 +20,30 @@ from trace_go.model.tls import Certificate, ClientHello
 
 DNS_PORT = 53
 """its flows are all of the first share, which tells what was asked"""
+PARTS = 256
+"""in which flows can be divided"""
 PIECE = 2048
 """flows sent at once"""
 
 
 class Share(Struct, frozen=True):
-    """The flows whose number is `index`, of the numbers below `count` that all flows are given."""
+    """The flows whose number is at least `begin` and below `end`, of the numbers below PARTS that all flows get."""
 
-    index: int = 0
-    count: int = 1
+    begin: int = 0
+    end: int = PARTS
+
+    def of(self, number: int) -> int:
+        """Its part of a number of flows, one at least."""
+        return max(number * (self.end - self.begin) // PARTS, 1)
 
     def has(self, seg: Segments) -> npt.NDArray[np.bool_]:
         """(n,) which segments are of this share's flows."""
         pair = seg.src ^ seg.dst
         # The numbers of IPv6 addresses change, and not in every process at once.
         ends = np.where(seg.src >> 32, 0, pair) << 16 ^ seg.sport ^ seg.dport
-        number = (ends.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) % np.uint64(self.count)
+        number = ends.view(np.uint64) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(56)
         number[(seg.sport == DNS_PORT) | (seg.dport == DNS_PORT)] = 0
-        found: npt.NDArray[np.bool_] = number == self.index
+        found: npt.NDArray[np.bool_] = (number >= np.uint64(self.begin)) & (number < np.uint64(self.end))
         return found
 
 
@@ -93,7 +99,7 @@ def pack(flows: Iterable[Flow], left_out: int) -> Iterator[bytes]:
         yield msgpack.encode(piece)
 
 
-def join(first: Traffic, packed: Iterable[bytes]) -> Traffic:
+def join(first: Traffic, packed: Iterable[bytes | memoryview]) -> Traffic:
     """The first share of a capture and what `pack` made of another one, which has no flow of the first."""
     flows, left_out = list(first.flows), first.left_out
     hellos: list[ClientHello] = []
