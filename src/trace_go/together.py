@@ -92,7 +92,7 @@ def read_together(
             )
             if progress and content.shown:
                 progress(*content.shown)
-        traffic = (engine or make_engine(ALL)).finish(owners, content.ends_ns, last=True)
+        traffic, engine = (engine or make_engine(ALL)).finish(owners, content.ends_ns, last=True), None
         return traffic if share == ALL else join(traffic, (message.blob.data for message in messages)), content.files
 
 
@@ -133,6 +133,7 @@ class _Second:
             self._send(sender, pieces, late=True)
         sender.send(msgpack.encode(_End(merge.files, merge.ends_ns, self._heard.take())))
         if self._engine:
+            sender.forget_cells()  # flows need the room
             flows = self._engine.flows(self._owners, merge.ends_ns, last=True)
             for piece in pack(flows, self._engine.left_out):
                 sender.send(b"", [np.frombuffer(piece, np.uint8)])

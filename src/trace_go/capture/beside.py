@@ -41,8 +41,9 @@ class Message(NamedTuple):
 class Sender:
     """The second process's end."""
 
-    def __init__(self, sending: int, taken: int, cells: Sequence[U8], heap: U8) -> None:
-        self._out, self._taken_from, self._cells, self._heap = os.fdopen(sending, "wb"), taken, cells, heap
+    def __init__(self, sending: int, taken: int, cells: Sequence[mmap.mmap], heap: U8) -> None:
+        self._out, self._taken_from, self._memories, self._heap = os.fdopen(sending, "wb"), taken, cells, heap
+        self._cells = [np.frombuffer(memory, np.uint8) for memory in cells]
         self._sent = self._taken = 0
         """messages; taken: those that the first process is done with"""
         self._last_of = [0] * len(cells)
@@ -81,6 +82,12 @@ class Sender:
         """Wait until all has been taken."""
         self._await(self._sent)
 
+    def forget_cells(self) -> None:
+        """Give their memory back, when all has been taken; what they hold is lost."""
+        self.settle()
+        for memory in self._memories:
+            memory.madvise(mmap.MADV_REMOVE)
+
     def finish(self) -> None:
         self.settle()
         self._out.write(_END)
@@ -111,8 +118,8 @@ class Beside:
 
     def __init__(self, work: Callable[[Sender], None], cell_bytes: int = 0) -> None:
         """cell_bytes: of each of the CELLS; what is not used takes no memory. Raises OSError when there is no room."""
-        shared = [mmap.mmap(-1, max(size, 1)) for size in (*[cell_bytes] * CELLS, HEAP_BYTES)]
-        *self._cells, self._heap = (np.frombuffer(memory, np.uint8) for memory in shared)
+        *cells, heap = (mmap.mmap(-1, max(size, 1)) for size in (*[cell_bytes] * CELLS, HEAP_BYTES))
+        *self._cells, self._heap = (np.frombuffer(memory, np.uint8) for memory in (*cells, heap))
         pipes = [*os.pipe(), *os.pipe()]
         receiving, sending, taken, taking = pipes
         try:
@@ -124,7 +131,7 @@ class Beside:
         if not self._pid:
             os.close(receiving)
             os.close(taking)
-            _work(work, sending, taken, self._cells, self._heap)
+            _work(work, sending, taken, cells, self._heap)
         os.close(sending)
         os.close(taken)
         self._in, self._taking = os.fdopen(receiving, "rb"), taking
@@ -157,7 +164,7 @@ def possible() -> bool:
     return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
 
 
-def _work(work: Callable[[Sender], None], sending: int, taken: int, cells: Sequence[U8], heap: U8) -> None:
+def _work(work: Callable[[Sender], None], sending: int, taken: int, cells: Sequence[mmap.mmap], heap: U8) -> None:
     """Never returns: what the first process would do at its end is not done twice."""
     status = _FAILED
     try:

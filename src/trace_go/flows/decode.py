@@ -23,7 +23,6 @@ MAX_TAGS = 4
 """VLAN tags skipped per frame; IEEE 802.1ad stacks two"""
 
 TCP, UDP, ICMP, ICMPV6, AUTHENTICATION = 6, 17, 1, 58, 51
-_EXTENSIONS = (0, 43, 44, AUTHENTICATION, 60, 135, 139, 140)
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 _TCP = np.dtype([
@@ -37,14 +36,20 @@ _IPV4 = np.dtype([
 _IPV6 = np.dtype([
     ("word", ">u4"), ("length", ">u2"), ("protocol", "u1"), ("ttl", "u1"), ("src", "u1", 16), ("dst", "u1", 16),
 ])  # fmt: skip
+_UINT16 = np.dtype("V2")
 _NONE = 255
 """no protocol (reserved by IANA)"""
 _NEED = np.full(FRAGMENT + 1, 1 << 40)
 _NEED[[TCP, UDP, ICMP, ICMPV6]] = 20, 8, 8, 8
 """protocol → shortest header; more than a packet has for what is not read"""
+_IS_EXTENSION = np.isin(np.arange(FRAGMENT + 1), (0, 43, 44, AUTHENTICATION, 60, 135, 139, 140))
 _INNER = np.append(PEELED_PROTOCOLS, True)
 """whether the protocol's packets, or fragments, hold more"""
-_ETHERTYPE_TAGS = (0x8100, 0x88A8, 0x9100)
+_ETHERTYPES = np.arange(1 << 16)
+_IS_TAG = np.isin(_ETHERTYPES, (0x8100, 0x88A8, 0x9100))
+_VERSIONS = np.where(_ETHERTYPES < DIX_MAX, LLC, ETHERTYPE | _ETHERTYPES)
+"""EtherType → version of IP, or the layer it is of"""
+_VERSIONS[[0x0800, 0x86DD]] = 4, 6
 _LAYOUTS = {
     LinkType.ETHERNET: (12, 14),
     LinkType.LINUX_SLL: (14, 16),
@@ -202,9 +207,8 @@ def _decode(batch: Batch, data: U8, addresses: Addresses) -> tuple[Segments, Res
     else:
         four = np.flatnonzero(version == 4)
         ip = _ipv4(batch, data, row[four], l3[four])
-        ip = {name: _scattered(len(row), four, column) for name, column in ip.items()}
-        for name, column in _ipv6(batch, data, row[six], l3[six], addresses).items():
-            ip[name][six] = column
+        other = _ipv6(batch, data, row[six], l3[six], addresses)
+        ip = {name: _mixed(four, column, six, other[name]) for name, column in ip.items()}
     segments, tunnels = _transport(batch, data, row, l3, ip)
     return segments, _joined([*links, *tunnels])
 
@@ -217,14 +221,14 @@ _NONE_OF_THEM = np.empty(0, np.int64)
 _NOTHING = Rest(*[_NONE_OF_THEM] * 5)
 
 
-def _scattered(size: int, at: npt.NDArray[np.intp], values: I64) -> I64:
-    column = np.zeros(size, np.int64)
-    column[at] = values
+def _mixed(four: npt.NDArray[np.intp], one: I64, six: npt.NDArray[np.intp], other: I64) -> I64:
+    column = np.empty(len(four) + len(six), np.int64)
+    column[four], column[six] = one, other
     return column
 
 
-def _windows(data: U8, at: I64, dtype: np.dtype[np.void]) -> Headers:
-    """Rows data[at : at + dtype.itemsize] as records, shape (len(at),); they may overlap."""
+def windows(data: U8, at: I64, dtype: np.dtype[np.void]) -> Headers:
+    """data[at : at + dtype.itemsize] as records, shape (len(at),), of their own; in the data they may overlap."""
     size = dtype.itemsize
     if not len(at):
         return np.empty(0, dtype)
@@ -234,7 +238,7 @@ def _windows(data: U8, at: I64, dtype: np.dtype[np.void]) -> Headers:
 
 
 def _uint16(data: U8, at: I64) -> I64:
-    return (data[at].astype(np.int64) << 8) | data[at + 1]
+    return windows(data, at, _UINT16).view(">u2").astype(np.int64)
 
 
 def _network(batch: Batch, data: U8) -> tuple[I64, I64, I64, list[Rest]]:
@@ -273,16 +277,13 @@ def _link(data: U8, at: I64, captured: I64, link: int) -> tuple[I64, I64]:
     if link not in _LAYOUTS:
         return at, np.full(len(at), link)
     kind_at, size = _LAYOUTS[LinkType(link)]
-    ethertype, l3 = _uint16(data, at + kind_at), at + size
+    version, l3 = _VERSIONS[_uint16(data, at + kind_at)], at + size
     for _ in range(MAX_TAGS):
-        tagged = np.flatnonzero(np.isin(ethertype, _ETHERTYPE_TAGS) & (at + captured >= l3 + 4))
+        tagged = np.flatnonzero(_IS_TAG[version & 0xFFFF] & (at + captured >= l3 + 4))
         if not len(tagged):
             break
-        ethertype[tagged] = _uint16(data, l3[tagged] + 2)
+        version[tagged] = _VERSIONS[_uint16(data, l3[tagged] + 2)]
         l3[tagged] += 4
-    version = np.where(ethertype == 0x0800, 4, np.where(ethertype == 0x86DD, 6, 0))
-    other = np.flatnonzero(version == 0)
-    version[other] = np.where(ethertype[other] < DIX_MAX, LLC, ETHERTYPE | ethertype[other])
     return l3, version
 
 
@@ -292,7 +293,7 @@ ttl"""
 
 
 def _ipv4(batch: Batch, data: U8, row: I64, l3: I64) -> _Fields:
-    ip = _windows(data, l3, _IPV4)
+    ip = windows(data, l3, _IPV4)
     size = (ip["vihl"] & 15).astype(np.int64) * 4
     total = ip["length"].astype(np.int64)
     wire = batch.offset[row] + batch.length[row] - l3
@@ -312,14 +313,14 @@ def _ipv4(batch: Batch, data: U8, row: I64, l3: I64) -> _Fields:
 
 
 def _ipv6(batch: Batch, data: U8, row: I64, l3: I64, addresses: Addresses) -> _Fields:
-    ip = _windows(data, l3, _IPV6)
+    ip = windows(data, l3, _IPV6)
     wire = batch.offset[row] + batch.length[row] - l3
     total = ip["length"].astype(np.int64) + 40
     total = np.where(total == 40, wire, np.minimum(total, wire))
     limit = batch.offset[row] + batch.captured[row]
     l4, protocol, good = l3 + 40, ip["protocol"].astype(np.int64), ip["word"] >> 28 == 6
     for _ in range(MAX_EXTENSIONS):
-        more = np.flatnonzero(np.isin(protocol, _EXTENSIONS) & (l4 + 8 <= limit) & good)
+        more = np.flatnonzero(_IS_EXTENSION[protocol] & (l4 + 8 <= limit) & good)
         if not len(more):
             break
         at, kind = l4[more], protocol[more]
@@ -350,7 +351,7 @@ def _transport(batch: Batch, data: U8, row: I64, l3: I64, ip: _Fields) -> tuple[
             rest.append(Rest(row[inner], PROTOCOL | protocol, at, limit[inner], ip["end"][inner]))
         keep = np.flatnonzero(wanted)
         row, limit, ip = row[keep], limit[keep], {name: column[keep] for name, column in ip.items()}
-    head, is_tcp = _windows(data, ip["l4"], _TCP), ip["protocol"] == TCP
+    head, is_tcp = windows(data, ip["l4"], _TCP), ip["protocol"] == TCP
     ports = is_tcp | (ip["protocol"] == UDP)
     header = np.where(is_tcp, (head["offset"] >> 4).astype(np.int64) * 4, np.where(ports, 8, 0))
     payload = ip["l4"] + header

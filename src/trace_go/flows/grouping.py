@@ -58,7 +58,8 @@ def unwrapped(seq: I64, starts: Rows, before: I64) -> I64:
     >>> unwrapped(np.array([5, 1, 2**32 - 1]), np.array([0, 2]), np.array([2**32 - 3, 7])).tolist()
     [4294967301, 4294967297, -1]
     """
-    step = np.diff(seq, prepend=0)
+    step = np.empty_like(seq)
+    np.subtract(seq[1:], seq[:-1], out=step[1:])
     step[starts] = seq[starts] - before
     step = step.astype(np.uint32).view(np.int32).astype(np.int64)
     step[starts] += before

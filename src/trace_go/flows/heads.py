@@ -16,7 +16,7 @@ LLC, AMSDU, PADDED_WLAN, SWAPPED_WLAN = ((1 << 19) + n for n in range(4))
 """IEEE 802.2 header; aggregate of 802.11; 802.11 with a padded header, or with swapped frame control"""
 DIX_MAX = 0x600
 """an EtherType below is a length (IEEE 802.3)"""
-PAD = 16
+PAD = 24
 """bytes that must follow the last packet in a batch's data for the header windows (else the data is copied)"""
 MAX_LAYERS = 12
 """taken off one packet; radiotap, 802.11, LLC, IP, UDP, VXLAN, Ethernet and IP again are eight"""

@@ -8,13 +8,14 @@ segment of each side is all that is kept.
 
 import numpy as np
 
-from trace_go.flows.decode import Segments
+from trace_go.flows.decode import Segments, windows
 from trace_go.flows.grouping import Rows, starts_of
 from trace_go.model.flow import Twice, Wait
 from trace_go.model.packets import I64, U8
 
 HEAD = 24
 """bytes compared: what differs in a status line, a header, or the random of a hello, stands there"""
+_HEAD = np.dtype((np.void, HEAD))
 LONG_NS = 1_000_000_000
 """waiting that is worth telling"""
 
@@ -135,7 +136,8 @@ class Sequels:
 
 def _heads(seg: Segments, data: U8, row: Rows) -> U8:
     """The first bytes of payloads, (n, HEAD); what is not captured is 0."""
-    place = seg.payload[row][:, None] + np.arange(HEAD)
-    held = np.arange(HEAD) < seg.captured[row][:, None]
-    heads: U8 = np.where(held, data[np.minimum(place, len(data) - 1)], 0).astype(np.uint8)
+    captured = seg.captured[row]
+    heads = windows(data, np.where(captured > 0, seg.payload[row], 0), _HEAD).view(np.uint8).reshape(-1, HEAD)
+    short = np.flatnonzero(captured < HEAD)
+    heads[short] *= np.arange(HEAD) < captured[short, None]
     return heads

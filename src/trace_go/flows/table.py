@@ -226,25 +226,25 @@ class FlowTable:
         run = runs.run[filled]
         starts = starts_of(run)
         flow = runs.flow[run[starts]]
-        rows = self.rows[["client", "last_data_ns"]][flow]
-        row, side = runs.order[filled], runs.side[filled]
-        self.sequels.wait(seg, rows["client"], flow, row, side, starts, rows["last_data_ns"])
+        row, side, rows = runs.order[filled], runs.side[filled], self.rows
+        self.sequels.wait(seg, rows["client"][flow], flow, row, side, starts, rows["last_data_ns"][flow])
 
     def _stream(self, seg: Segments, memory: U8, runs: _Runs, which: int, data: Rows) -> tuple[Rows, I64]:
         """Follow one side's TCP payload; returns the places that an open head may need, and their stream offsets."""
         starts = starts_of(runs.run[data])
         self._base(seg, runs, which, data[starts])
         flow, row = runs.flow[runs.run[data[starts]]], runs.order[data]
-        rows, length = self.rows[flow], seg.length[row]
-        begin = unwrapped(seg.seq[row] + ((runs.flags[data] & SYN) != 0), starts, rows["last"][:, which])
-        again, reach = retransmitted(begin, length, starts, rows["reach"][:, which])
+        length, client = seg.length[row], self.rows["client"][flow]
+        names = ("last", "reach", "base", "open", "position")
+        last, reached, base, is_open, position = (self.rows[name][flow, which] for name in names)
+        begin = unwrapped(seg.seq[row] + ((runs.flags[data] & SYN) != 0), starts, last)
+        again, reach = retransmitted(begin, length, starts, reached)
         resent = np.bincount(runs.run[data[again]], minlength=len(runs.flow))
         self.rows["resent"][runs.flow, which] += resent
-        self.sequels.follow(seg, memory, which, rows["client"], flow, row, begin, starts, rows["last"][:, which])
+        self.sequels.follow(seg, memory, which, client, flow, row, begin, starts, last)
         self.rows["last"][flow, which] = begin[_ends(starts, len(data))]
         self.rows["reach"][flow, which] = reach
-        sizes, base = np.diff(starts, append=len(data)), rows["base"][:, which]
-        read = np.where(rows["open"][:, which] != 0, base + rows["position"][:, which], _NEVER)
+        sizes, read = np.diff(starts, append=len(data)), np.where(is_open != 0, base + position, _NEVER)
         needed = np.flatnonzero(begin + length > np.repeat(read, sizes))
         return data[needed], begin[needed] - np.repeat(base, sizes)[needed]
 
