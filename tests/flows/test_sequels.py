@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_go.flows.decode import ACK, TCP, Segments
+from trace_go.flows.heads import PAD
 from trace_go.flows.sequels import HEAD, LONG_NS, Sequels
 from trace_go.flows.table import FlowTable
 from trace_go.model.flow import Twice, Wait
@@ -39,7 +40,7 @@ def sequels(packets: Sequence[Sent], *sizes: int) -> Sequels:
         ends = [(packet.port, 443) if packet.side else (443, packet.port) for packet in part]
         sport, dport = (np.array(column) for column in zip(*ends, strict=True))
         one = np.ones(len(part), np.int64)
-        memory = np.frombuffer(b"".join(packet.data for packet in part) + b"\0", np.uint8)
+        memory = np.frombuffer(b"".join(packet.data for packet in part) + bytes(PAD), np.uint8)
         columns = {name: np.array([getattr(packet, name) for packet in part]) for name in ("seq", "time_ns", "ttl")}
         seg = Segments(
             number=np.arange(first, first + len(part)),

@@ -26,7 +26,7 @@ class Packet(NamedTuple):
     ttl: int = 64
 
 
-BYTES = np.zeros(64, np.uint8)
+BYTES = np.zeros(1 << 20, np.uint8)
 
 
 def segments(packets: Sequence[Packet], first: int = 1) -> Segments:

@@ -21,7 +21,7 @@ from trace_go.model.packets import U8
 _FAILED = 1
 CELLS = 2
 """one is filled while the other is worked on"""
-HEAP_BYTES = 32 << 20
+HEAP_BYTES = 16 << 20
 """for what is sent: two batches of columns of the greatest size"""
 _HEAD = struct.Struct("<4Q")
 """number of the cell, place and size in the heap, size of the content behind this"""

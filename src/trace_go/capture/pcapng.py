@@ -18,7 +18,7 @@ U64 = npt.NDArray[np.uint64]
 MAX_BLOCK = 16 * 1024 * 1024  # Wireshark reads no larger block (wiretap/pcapng.c)
 MAX_CAPTURED = 256 * 1024  # the largest packet libpcap and Wireshark record on a network (MAXIMUM_SNAPLEN)
 MAX_INTERFACES = 65_536  # in a file; a big host has hundreds
-BATCH_ROWS = 1 << 17  # bounds the columns of a chunk full of tiny records: some 300 bytes for each while it is decoded
+BATCH_ROWS = 1 << 16  # bounds the columns of a chunk full of tiny records: some 300 bytes for each while it is decoded
 SLACK = 32  # readable bytes behind the last record in a buffer: the longest header that is gathered at once
 
 NO_LINK = -1

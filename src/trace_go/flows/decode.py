@@ -22,6 +22,10 @@ from trace_go.model.packets import I64, U8, Batch, LinkType
 MAX_TAGS = 4
 """VLAN tags skipped per frame; IEEE 802.1ad stacks two"""
 
+KEPT_BYTES = 4 << 20
+"""glibc gives blocks back to the system that are larger than any freed before: to free one of this size makes it keep
+all columns of a batch, which else are mapped anew for each (mallopt(3), M_MMAP_THRESHOLD); a sixth of the reading"""
+
 TCP, UDP, ICMP, ICMPV6, AUTHENTICATION = 6, 17, 1, 58, 51
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
@@ -143,6 +147,7 @@ class State:
     """What outlives a batch."""
 
     def __init__(self) -> None:
+        np.empty(KEPT_BYTES, np.uint8)
         self.addresses = Addresses()
         self.fragments = Fragments()
 

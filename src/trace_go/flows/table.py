@@ -74,7 +74,7 @@ class FlowTable:
         self._live: dict[tuple[int, int], int] = {}
 
     def add(self, seg: Segments, data: U8) -> Stretch:
-        """Count TCP and UDP segments, which come in file order. data: the batch's bytes."""
+        """Count TCP and UDP segments, which come in file order. data: the batch's bytes, and PAD behind them."""
         source, target = (seg.src << 16) | seg.sport, (seg.dst << 16) | seg.dport
         low, high = np.minimum(source, target), np.maximum(source, target)
         low[seg.protocol == UDP] |= UDP_KEY
