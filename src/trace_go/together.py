@@ -6,7 +6,6 @@ flows: then it also looks after some of them, and hands them over at the end.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
 
 import numpy as np
 from msgspec import Struct, msgpack
@@ -68,7 +67,7 @@ _decoder = msgpack.Decoder(_Decoded | _End)
 
 def read_together(
     path: str,
-    name: str | None,
+    name: str,
     keys: KeyRing,
     make_engine: MakeEngine,
     owners: Mapping[SocketKey, str],
@@ -117,29 +116,31 @@ class _Second:
     """The work of the second process."""
 
     def __init__(
-        self, path: str, name: str | None, keys: KeyRing, make_engine: MakeEngine, owners: Mapping[SocketKey, str]
+        self, path: str, name: str, keys: KeyRing, make_engine: MakeEngine, owners: Mapping[SocketKey, str]
     ) -> None:
         self._path, self._name, self._keys, self._make_engine, self._owners = path, name, keys, make_engine, owners
-        self._heard, self._state, self._shown = _Overheard(keys), State(), list[_Shown]()
+        self._heard, self._state = _Overheard(keys), State()
+        self._shown: _Shown | None = None
         self._engine: Engine | None = None
         self._share = ALL
 
     def work(self, sender: Sender) -> None:
         memory = partial(_memory, sender)
-        merge = Merge([self._path], [self._name] if self._name else [], self._heard, self._show, memory=memory)
-        for batch in merge.batches():
+        merge = Merge([self._path], [self._name], self._heard, self._show, memory=memory)
+        for batch in filter(len, merge.batches()):
             self._send(sender, batch)
         if pieces := self._state.fragments.leftovers():
             self._send(sender, pieces, late=True)
-        sender.send(msgpack.encode(_End(merge.files, merge.ends_ns, self._heard.take())))
         if self._engine:
             sender.forget_cells()  # flows need the room
+        sender.send(msgpack.encode(_End(merge.files, merge.ends_ns, self._heard.take())))
+        if self._engine:
             flows = self._engine.flows(self._owners, merge.ends_ns, last=True)
             for piece in pack(flows, self._engine.left_out):
                 sender.send(b"", [np.frombuffer(piece, np.uint8)])
 
-    def _show(self, *shown: Any) -> None:
-        self._shown = [shown]
+    def _show(self, name: str, done: int, total: int | None) -> None:
+        self._shown = name, done, total
 
     def _send(self, sender: Sender, batch: Batch, *, late: bool = False) -> None:
         self._state.addresses = Addresses()  # the first process numbers them as it likes
@@ -158,7 +159,7 @@ class _Second:
             late,
             self._share,
             self._heard.take(),
-            self._shown[0] if self._shown else None,
+            self._shown,
         )
         columns = [getattr(segments, column) for column in segments.__struct_fields__]
         sender.send(msgpack.encode(content), [np.ascontiguousarray(column).view(np.uint8) for column in columns])

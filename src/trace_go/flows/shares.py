@@ -1,7 +1,6 @@
-"""One capture read by several processes: each keeps some of the flows, all packets of a flow go to the same one.
+"""The flows of one capture divided among processes: all packets of a flow go to the same one.
 
-Every process decodes every packet, which is cheap beside what follows for the flows; flows come back as msgpack, in
-which equal hellos and chains stand once.
+Flows come back as msgpack, in which equal hellos and chains stand once.
 """
 
 from collections.abc import Iterable, Iterator
