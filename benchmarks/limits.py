@@ -24,8 +24,8 @@ from bench import machine, tree_mb
 from inputs import build
 from numpy.typing import NDArray
 
-MOST_MB = {"large": 400, "flood": 1000, "long": 400, "tiny": 400}
-"""of memory; of *flood* 500,000 flows are kept, as `--max-flows` says, of 1.4 kB each"""
+MOST_MB = {"large": 400, "flood": 400, "long": 400, "tiny": 400}
+"""of memory"""
 COPIES = 10
 FLOOD, LONG, TINY = 5_000_000, 50_000_000, 100_000
 PIECE_ROWS = 500_000

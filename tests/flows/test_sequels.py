@@ -161,7 +161,7 @@ def test_a_loop_over_packets_finds_the_same(steps: list[Sent], sizes: list[int])
 def test_forgotten_flows_take_theirs_with_them() -> None:
     told = sequels([GET, Sent(0, 0, FORGED, 2), Sent(0, 0, REAL, 3 * S)])
     assert (len(told.twice), len(told.waits)) == (1, 0)
-    told.keep(np.array([0]), {0: 0})
+    told.keep(np.array([0]), {0: 0}, 1)
     assert list(told.twice) == [0]
-    told.keep(np.array([], np.intp), {})
+    told.keep(np.array([], np.intp), {}, 1)
     assert not told.twice

@@ -252,7 +252,7 @@ def _compare(parser: argparse.ArgumentParser) -> None:
 
 
 def _max_flows(parser: argparse.ArgumentParser) -> None:
-    text = "flows kept at once (default: 500000); beyond it finished and idle ones are only counted"
+    text = "flows kept at once (default: 100000); beyond it finished and idle ones are only counted"
     parser.add_argument("--max-flows", type=_positive, metavar="N", help=text)
 
 

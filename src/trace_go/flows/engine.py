@@ -35,8 +35,8 @@ QUIC_VERSIONS, QUIC_DRAFTS = (1, 0x6B3343CF), 0xFF0000
 """RFC 9000, RFC 9369; the upper bytes of the drafts' versions"""
 QUIC_HEADER = 7
 """bytes of the shortest long header (RFC 8999 §5.1)"""
-MAX_FLOWS = 500_000
-"""kept by default; measured, one of a SYN takes 1.4 kB in all and one with a TLS handshake 3.4 kB"""
+MAX_FLOWS = 100_000
+"""kept by default; measured, one of a SYN takes 1.3 kB in all and one with a TLS handshake 3.4 kB"""
 MAX_ICMP = 10_000
 """ICMP errors read per capture"""
 FIRST_SEGMENTS = 16
@@ -281,6 +281,8 @@ class Engine:
         """As `finish` has them. last: nothing will be added, so that what was kept for a flow is let go with it."""
         if pieces := self._state.fragments.leftovers():
             self.add(pieces)
+        if last:
+            self._table.end()
         context = Context(
             ends_ns=(*ends_ns, self._last_ns),
             client_name=self._client_name,

@@ -9,7 +9,7 @@ segment of each side is all that is kept.
 import numpy as np
 
 from trace_go.flows.decode import Segments, windows
-from trace_go.flows.grouping import Rows, starts_of
+from trace_go.flows.grouping import Rows, compact, starts_of
 from trace_go.model.flow import Twice, Wait
 from trace_go.model.packets import I64, U8
 
@@ -39,9 +39,9 @@ class Sequels:
             grown[: len(self._last)] = self._last
             self._last = grown
 
-    def keep(self, flows: Rows, place: dict[int, int]) -> None:
-        """Forget all flows but these; place: their old number → their new one."""
-        self._last = self._last[flows]
+    def keep(self, flows: Rows, place: dict[int, int], count: int) -> None:
+        """Forget all of `count` flows but these; place: their old number → their new one."""
+        compact(self._last[:count], flows)
         self.twice = {place[flow]: found for flow, found in self.twice.items() if flow in place}
         self.waits = {place[flow]: found for flow, found in self.waits.items() if flow in place}
 

@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from trace_go.flows.decode import ACK, FIN, RST, SYN, UDP, Segments
-from trace_go.flows.grouping import Rows, group, retransmitted, starts_of, unwrapped
+from trace_go.flows.grouping import Rows, compact, group, retransmitted, starts_of, unwrapped
 from trace_go.flows.sequels import Sequels
 from trace_go.model.evidence import FILE_SHIFT
 from trace_go.model.packets import I64, U8
@@ -104,8 +104,9 @@ class FlowTable:
     def keep(self, flows: Rows) -> dict[int, int]:
         """Forget all flows but these, given in their order; returns old number → new number."""
         place = dict(zip(flows.tolist(), range(len(flows)), strict=True))
-        self.rows, self.count = self.rows[flows], len(flows)
-        self.sequels.keep(flows, place)
+        compact(self.rows[: self.count], flows)
+        self.sequels.keep(flows, place, self.count)
+        self.count = len(flows)
         self._live = {key: place[flow] for key, flow in self._live.items() if flow in place}
         return place
 
@@ -118,6 +119,10 @@ class FlowTable:
         rows = self.rows[: self.count]
         keys = list(zip(rows["low"].tolist(), rows["high"].tolist(), strict=True))
         self._live = {keys[flow]: flow for flow in self._live.values()}
+
+    def end(self) -> None:
+        """No segment will come any more: the rows are all that is needed."""
+        self._live.clear()
 
     # -- which flow --------------------------------------------------------------------------------------------------
 
