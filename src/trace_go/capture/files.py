@@ -33,8 +33,6 @@ from trace_go.model.report import CaptureFile
 
 CHUNK_BYTES = 32 * 1024 * 1024
 """Read at once. Measured from 4 to 96 MiB: smaller ones pay more per chunk, larger ones fall out of the cache."""
-MAX_ROWS = 1 << 16
-"""packets of a batch: with what is made of them on the way, each takes half a kilobyte"""
 OLD_VERSION, DGUX_VERSION = (2, 3), 543  # before 2.3, and in DG/UX's, the two lengths of a record are swapped (libpcap)
 HEAD_BYTES = 28  # a pcapng section header without options; the file header of pcap has 24
 
@@ -214,8 +212,7 @@ class Reader:
             full = filled == room
             for batch in decoder.decode(buffer, start, filled):
                 self._count(batch)
-                for first in range(0, len(batch), MAX_ROWS):
-                    yield batch.part(first, first + MAX_ROWS)
+                yield batch
             rest = buffer[decoder.used : filled]
             self.base, start, filled = self.base + decoder.used, 0, len(rest)
             # Twice as much only when chunk_bytes is small: no record is longer than MAX_BLOCK.

@@ -5,7 +5,6 @@ Clocks may differ: connections that were relayed tell by how much. Without one o
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from statistics import median
 
 from msgspec.structs import replace
 
@@ -26,6 +25,8 @@ _SIGN = "its ClientHello does not arrive at the second vantage, another one for 
 
 def crossings(near: Traffic, far: Traffic, hosts: HostBook) -> tuple[Crossing, ...]:
     """One for each TLS connection of go's world in `near`. far: what the capture beyond the gateway showed."""
+    from statistics import median  # needed rarely, and takes 2 ms to import
+
     mine = [flow for flow in near.flows if _random(flow) and of_go_world(flow, hosts)]
     arrived = {_random(flow): flow for flow in far.flows if _random(flow)}
     relayed = {flow.id: arrived[_random(flow)] for flow in mine if _random(flow) in arrived}

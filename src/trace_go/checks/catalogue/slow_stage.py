@@ -25,7 +25,6 @@ References
 
 from collections import defaultdict
 from collections.abc import Iterator
-from statistics import median
 
 from trace_go.checks.command import shell, site, target
 from trace_go.checks.framework import SLOW_S, Meta, count, finding
@@ -86,6 +85,8 @@ def _at_most(case: Case, request: Request, stage: str) -> float | None:
 
 
 def _finding(case: Case, host: str, stage: str, slow: list[Request], times: dict[int, float]) -> Finding:
+    from statistics import median  # needed rarely, and takes 2 ms to import
+
     worst = max(slow, key=lambda item: times[item.id])
     title, command = _STAGES[stage]
     others = [took for number, took in times.items() if number not in {item.id for item in slow}]
