@@ -104,7 +104,9 @@ def certifi_store() -> TrustStore:
     """Mozilla's roots, as the installed certifi has them."""
     import certifi
 
-    path = Path(certifi.where())
+    path = Path(certifi.__file__).with_name("cacert.pem")
+    if not path.exists():  # in a distribution's package; to ask first would import zipfile and more
+        path = Path(certifi.where())
     return TrustStore("certifi", f"Mozilla's roots of certifi {certifi.__version__}", partial(_load, (path,), ()))
 
 
