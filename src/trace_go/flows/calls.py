@@ -1,5 +1,6 @@
 """Requests with what came back so far, and the frozen exchanges that they become."""
 
+from bisect import bisect_left
 from typing import Protocol
 
 from msgspec import Struct
@@ -20,6 +21,17 @@ class Moment(Struct, frozen=True):
 
 
 NEVER = Moment(0, 0)
+
+
+class Moments(Struct, frozen=True):
+    """When some bytes that follow each other came: those before `ends[i]` with `each[i]` at the latest."""
+
+    ends: list[int]
+    each: list[Moment]
+
+    def of(self, end: int) -> Moment:
+        """When what ends there was whole; what ends behind them all began with the last."""
+        return self.each[min(bisect_left(self.ends, end), len(self.each) - 1)]
 
 
 class Call(Struct, kw_only=True):
@@ -104,7 +116,7 @@ def end_answer(call: Call, moment: Moment) -> None:
 class Http2(Protocol):
     """A conversation in HTTP/2; see http2_calls, which is imported where one is met."""
 
-    def receive(self, from_client: bool, data: bytes, moment: Moment) -> None: ...
+    def receive(self, from_client: bool, data: bytes, moments: Moments) -> None: ...
 
     def exchanges(self) -> list[Exchange]: ...
 

@@ -7,13 +7,15 @@ inside this one, and is read to its end. An event belongs to the packet that mad
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, groupby
+from operator import itemgetter
 from typing import ClassVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from trace_go.flows.calls import NEVER, Call, Http2, Moment, begin_answer, end_answer, masked
+from trace_go.flows.calls import NEVER, Call, Http2, Moment, Moments, begin_answer, end_answer, masked
 from trace_go.flows.reassembly import LEAST_HELD, MAX_PENDING, MAX_PENDING_WHOLE, Held, Side
 from trace_go.flows.tls_tracker import ESTABLISHED, Keys, TlsTracker
 from trace_go.model.dns import DnsMessage
@@ -94,13 +96,43 @@ class Conversation(Struct, eq=False):
         if (side.short or side.pending) and side.kept > LEAST_HELD:
             self.held.note(side)
 
+    @property
+    def opened(self) -> bool:
+        """Of what comes most is records that keys open."""
+        return self.tls is not None and self.tls.opener is not None and self.tls.state is ESTABLISHED
+
+    def run(self, memory: memoryview, rows: Sequence[Sequence[int]]) -> None:
+        """Segments of one side, each whole and behind the one before; as engine has them."""
+        which, offset = rows[0][:2]
+        side = self.sides[which]
+        if not (
+            self.opened
+            and offset == side.position
+            and not side.pending
+            and isinstance(side.reader, TlsReader)
+            and side.reader.whole
+        ):
+            for which, offset, start, captured, length, number, time_ns in rows:
+                self.segment(which, offset, memory[start : start + captured], length, number, time_ns)
+            return
+        begin = side.reader.received + sum(map(len, side.parts))
+        ends = list(accumulate((row[4] for row in rows), initial=begin))[1:]
+        moments = Moments(ends, [Moment(row[5], row[6]) for row in rows])
+        data = b"".join([memory[row[2] : row[2] + row[3]] for row in rows])
+        self._take_fresh(which, side, data, rows[-1][5], rows[-1][6], moments)
+        if side.open and side.kept > LEAST_HELD:
+            self.held.note(side)
+
     def _take(self, which: int, side: Side, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
         """Read what is new of a segment that begins at or behind the position."""
         self._take_fresh(which, side, data[side.position - offset :], number, time_ns)
         if side.open and side.position < offset + length:
             side.lose()  # cut by the snap length: what follows cannot be joined
 
-    def _take_fresh(self, which: int, side: Side, fresh: bytes, number: int, time_ns: int) -> None:
+    def _take_fresh(
+        self, which: int, side: Side, fresh: bytes, number: int, time_ns: int, moments: Moments | None = None
+    ) -> None:
+        """moments: by the reader's offsets, of bytes that came in more packets than one."""
         side.position += len(fresh)
         if side.parts:
             fresh = b"".join([*side.parts, fresh])
@@ -109,7 +141,7 @@ class Conversation(Struct, eq=False):
             if side.reader is None:
                 self._sniff(which, side, side.buffer + fresh, number, time_ns)
             else:
-                self._read(which, side, fresh, number, time_ns)
+                self._read(which, side, fresh, number, time_ns, moments)
             side.short = min(len(side.buffer), 1) if side.reader is None else side.reader.short
         except WireError as error:
             error.__traceback__ = None  # the reader keeps the error, whose frames would keep the reader
@@ -124,6 +156,22 @@ class Conversation(Struct, eq=False):
         which = self.client if from_client else 1 - self.client
         if self.sides[which].open:
             self._take_fresh(which, self.sides[which], data, number, time_ns)
+
+    def feed_all(self, from_client: bool, pieces: list[tuple[bool, bytes, int, int]]) -> None:
+        """Several of them: direction, bytes, packet number, time ns."""
+        side = self.sides[self.client if from_client else 1 - self.client]
+        if side.speaks != "http2" or not side.open:
+            for piece in pieces:
+                self.feed(*piece)
+            return
+        data = [piece[1] for piece in pieces]
+        ends = list(accumulate(map(len, data)))
+        assert self.http2 is not None
+        try:
+            self.http2.receive(from_client, b"".join(data), Moments(ends, [Moment(*piece[2:]) for piece in pieces]))
+        except WireError as error:
+            error.__traceback__ = None
+            side.close()
 
     # -- what is spoken ----------------------------------------------------------------------------------------------
 
@@ -182,7 +230,7 @@ class Conversation(Struct, eq=False):
 
     def _http2(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         assert self.http2 is not None
-        self.http2.receive(which == self.client, data, Moment(number, time_ns))
+        self.http2.receive(which == self.client, data, Moments([len(data)], [Moment(number, time_ns)]))
 
     def _search(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         """TLS may begin amid another protocol: after STARTTLS and its kind, or behind a header of a load balancer."""
@@ -256,14 +304,16 @@ class Conversation(Struct, eq=False):
 
     # -- readers -----------------------------------------------------------------------------------------------------
 
-    def _read(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
+    def _read(
+        self, which: int, side: Side, data: bytes, number: int, time_ns: int, moments: Moments | None = None
+    ) -> None:
         reader = side.reader
         assert reader is not None
         reader.receive(data)
         if isinstance(reader, TlsReader):
             tls = self.tls
             assert tls is not None
-            tls.read(reader, which == self.client, number, time_ns)
+            tls.read(reader, which == self.client, number, time_ns, moments)
             if tls.state is ESTABLISHED or tls.finished or tls.opener is not None:
                 self._follow_tls(tls)
         elif isinstance(reader, http1.RequestReader):
@@ -294,8 +344,8 @@ class Conversation(Struct, eq=False):
         if self.inner is None and tls.inside:
             self.inner = Conversation(0, keys=self.keys, depth=self.depth + 1)
         if self.inner is not None:
-            for from_client, data, packet, at_ns in tls.inside:
-                self.inner.feed(from_client, data, packet, at_ns)
+            for from_client, pieces in groupby(tls.inside, itemgetter(0)):
+                self.inner.feed_all(from_client, list(pieces))
             tls.inside.clear()
             for side, within in zip((client, server), self.inner.sides, strict=True):
                 if not within.open:

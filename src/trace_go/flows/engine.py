@@ -6,6 +6,7 @@ State carries over from batch to batch, so any source is the same code, and how 
 import ipaddress
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -41,6 +42,8 @@ MAX_ICMP = 10_000
 """ICMP errors read per capture"""
 FIRST_SEGMENTS = 16
 """handed to a conversation before it is asked what it still needs; most heads end within"""
+RUN_BYTES = 256 << 10
+"""joined at once of what keys open"""
 SOME_FLOWS = 1024
 """rows of the table made Python numbers at once: they take ten times the room"""
 
@@ -346,5 +349,22 @@ def _hand_over_rest(talk: Conversation, memory: memoryview, rows: I64) -> None:
     while len(rows):
         read = np.array([side.position if side.open else END for side in talk.sides])
         rows = rows[rows[:, 1] + rows[:, 4] > read[rows[:, 0]]]
-        _hand_over(talk, memory, rows[:count].tolist())
+        if talk.opened:
+            _hand_over_runs(talk, memory, rows[:count])
+        else:
+            _hand_over(talk, memory, rows[:count].tolist())
         rows, count = rows[count:], 2 * count
+
+
+def _hand_over_runs(talk: Conversation, memory: memoryview, rows: I64) -> None:
+    """rows: (n, 7) as above; what follows each other of one side is handed over as one."""
+    side, offset, _, captured, length, *_ = rows.T
+    joins = (side[1:] == side[:-1]) & (offset[1:] == offset[:-1] + captured[:-1]) & (captured == length)[1:]
+    portion = np.cumsum(captured) // RUN_BYTES
+    cuts = np.flatnonzero(~joins | (portion[1:] > portion[:-1])) + 1
+    listed = rows.tolist()
+    for first, end in pairwise([0, *cuts.tolist(), len(rows)]):
+        if end - first > 1:
+            talk.run(memory, listed[first:end])
+        else:
+            _hand_over(talk, memory, listed[first:end])

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from trace_go.flows.calls import Call, Moment, begin_answer, end_answer
+from trace_go.flows.calls import Call, Moment, Moments, begin_answer, end_answer
 from trace_go.model.http import HTTP2, Exchange, HttpRequestHead, HttpResponseHead
 from trace_go.wire.http2 import Data, GoAway, Headers, Http2Reader, Reset, Settings
 from trace_go.wire.page import START_BYTES
@@ -29,12 +29,13 @@ class Http2Calls:
         self._done: list[Exchange] = []
         self._left, self._room, self._decrypted = most, MAX_TEXT, decrypted
 
-    def receive(self, from_client: bool, data: bytes, moment: Moment) -> None:
-        """The next bytes of a side. Raises WireError when it cannot be read on."""
+    def receive(self, from_client: bool, data: bytes, moments: Moments) -> None:
+        """The next bytes of a side; ends of moments: in them. Raises WireError when it cannot be read on."""
         reader = self._readers[from_client]
+        before = reader.received
         reader.receive(data)
         while (event := reader.next_event()) is not None:
-            _HANDLERS[type(event)](self, event, from_client, moment)
+            _HANDLERS[type(event)](self, event, from_client, moments.of(reader.taken - before))
 
     def exchanges(self) -> list[Exchange]:
         """In the order of the requests, unanswered ones too."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from trace_go.flows.calls import Moments
 from trace_go.model.evidence import Visibility
 from trace_go.model.tls import Alert, Certificate, ClientHello, Opening, ServerHello, TlsSession, TlsState
 from trace_go.wire import tls
@@ -124,11 +125,19 @@ class TlsTracker(Struct, eq=False):
         """The client had no certificate to send: whether the server takes that is told by its next record."""
         return self.certificate_request is _INFERRED and not self.finished
 
-    def read(self, reader: TlsReader, from_client: bool, number: int, time_ns: int) -> None:
-        """Take every event that the reader has; raises WireError when the stream is not TLS."""
+    def read(
+        self, reader: TlsReader, from_client: bool, number: int, time_ns: int, moments: Moments | None = None
+    ) -> None:
+        """Take every event that the reader has; raises WireError when the stream is not TLS.
+
+        moments: of the reader's bytes, by their offsets, where they came in more packets than one.
+        """
         if self.keys is not None:
             reader.whole = self.opens(from_client)
         while not self.finished and (event := reader.next_event()) is not None:
+            if moments is not None:
+                moment = moments.of(event.end)
+                number, time_ns = moment.packet, moment.time_ns
             if type(event) is EncryptedRecord:
                 self._encrypted(event, from_client, number, time_ns)
             elif isinstance(event, HandshakeMessage):

@@ -97,6 +97,16 @@ class Http2Reader:
         """The other side announced this size."""
         self._blocks.allow_table(size)
 
+    @property
+    def received(self) -> int:
+        """Bytes so far."""
+        return self._base + len(self._data)
+
+    @property
+    def taken(self) -> int:
+        """Of them, up to the end of the last event."""
+        return self._base + self._pos
+
     def receive(self, data: bytes) -> None:
         if self._error is None:
             self._data, self._base, self._pos = self._data[self._pos :] + data, self._base + self._pos, 0

@@ -107,6 +107,11 @@ class TlsReader:
         """Bytes kept until more come."""
         return len(self._data) - self._pos + len(self._message)
 
+    @property
+    def received(self) -> int:
+        """Bytes so far, those that were skipped among them."""
+        return self._base + len(self._data)
+
     def receive(self, data: bytes) -> None:
         """The next bytes of the stream; those that `skip` announced may be among them or not."""
         if self.skip:
