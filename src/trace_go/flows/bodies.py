@@ -18,6 +18,8 @@ MAX_WORDS = 64 * 1024
 """bytes read of an answer of the checksum database; a lookup has some 700"""
 PIECE = 1 << 20
 """unpacked at once"""
+WAITING = 64 * 1024
+"""bytes of a body that are read at once: frames bring 16 KiB at most, mostly less"""
 _OK = 200
 _GZIP = zlib.MAX_WBITS | 16
 
@@ -53,6 +55,8 @@ class Body:
 
     def __init__(self, artifact: Artifact, coding: str) -> None:
         self._reader: _Reader | None = _READERS[artifact]()
+        self._parts: list[bytes] = []
+        self._waiting = 0
         self._unpacker = zlib.decompressobj(_GZIP) if coding == "gzip" else None
 
     @property
@@ -61,6 +65,16 @@ class Body:
         return self._reader is None
 
     def add(self, data: bytes) -> None:
+        if self._reader is None:
+            return
+        self._parts.append(data)
+        self._waiting += len(data)
+        if self._waiting >= WAITING:
+            self._read()
+
+    def _read(self) -> None:
+        data = b"".join(self._parts)
+        self._parts, self._waiting = [], 0
         if self._reader is None:
             return
         try:
@@ -74,6 +88,7 @@ class Body:
             self._reader = None
 
     def end(self) -> Content:
+        self._read()
         reader, self._reader = self._reader, None
         if reader is None or (self._unpacker is not None and not self._unpacker.eof):
             return Content()

@@ -24,14 +24,16 @@ NEVER = Moment(0, 0)
 
 
 class Moments(Struct, frozen=True):
-    """When some bytes that follow each other came: those before `ends[i]` with `each[i]` at the latest."""
+    """When some bytes that follow each other came: those before `ends[i]` with packet `packets[i]` at the latest."""
 
     ends: list[int]
-    each: list[Moment]
+    packets: list[int]
+    times_ns: list[int]
 
     def of(self, end: int) -> Moment:
         """When what ends there was whole; what ends behind them all began with the last."""
-        return self.each[min(bisect_left(self.ends, end), len(self.each) - 1)]
+        place = min(bisect_left(self.ends, end), len(self.ends) - 1)
+        return Moment(self.packets[place], self.times_ns[place])
 
 
 class Call(Struct, kw_only=True):

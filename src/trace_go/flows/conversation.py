@@ -116,10 +116,13 @@ class Conversation(Struct, eq=False):
                 self.segment(which, offset, memory[start : start + captured], length, number, time_ns)
             return
         begin = side.reader.received + sum(map(len, side.parts))
-        ends = list(accumulate((row[4] for row in rows), initial=begin))[1:]
-        moments = Moments(ends, [Moment(row[5], row[6]) for row in rows])
-        data = b"".join([memory[row[2] : row[2] + row[3]] for row in rows])
-        self._take_fresh(which, side, data, rows[-1][5], rows[-1][6], moments)
+        shift = begin - offset
+        ends = [row[1] + row[4] + shift for row in rows]
+        moments = Moments(ends, [row[5] for row in rows], [row[6] for row in rows])
+        *parts, last = [memory[row[2] : row[2] + row[3]] for row in rows]
+        side.parts += parts
+        side.position = rows[-1][1]
+        self._take_fresh(which, side, bytes(last), rows[-1][5], rows[-1][6], moments)
         if side.open and side.kept > LEAST_HELD:
             self.held.note(side)
 
@@ -135,7 +138,8 @@ class Conversation(Struct, eq=False):
         """moments: by the reader's offsets, of bytes that came in more packets than one."""
         side.position += len(fresh)
         if side.parts:
-            fresh = b"".join([*side.parts, fresh])
+            rest = side.reader.taken_back() if isinstance(side.reader, TlsReader) else b""
+            fresh = b"".join([rest, *side.parts, fresh])
             side.parts.clear()
         try:
             if side.reader is None:
@@ -164,11 +168,11 @@ class Conversation(Struct, eq=False):
             for piece in pieces:
                 self.feed(*piece)
             return
-        data = [piece[1] for piece in pieces]
-        ends = list(accumulate(map(len, data)))
+        _, parts, packets, times_ns = map(list, zip(*pieces, strict=True))
+        moments = Moments(list(accumulate(map(len, parts))), packets, times_ns)
         assert self.http2 is not None
         try:
-            self.http2.receive(from_client, b"".join(data), Moments(ends, [Moment(*piece[2:]) for piece in pieces]))
+            self.http2.receive(from_client, b"".join(parts), moments)
         except WireError as error:
             error.__traceback__ = None
             side.close()
@@ -230,7 +234,7 @@ class Conversation(Struct, eq=False):
 
     def _http2(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         assert self.http2 is not None
-        self.http2.receive(which == self.client, data, Moments([len(data)], [Moment(number, time_ns)]))
+        self.http2.receive(which == self.client, data, Moments([len(data)], [number], [time_ns]))
 
     def _search(self, which: int, side: Side, data: bytes, number: int, time_ns: int) -> None:
         """TLS may begin amid another protocol: after STARTTLS and its kind, or behind a header of a load balancer."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from trace_go.flows.calls import Call, Moment, Moments, begin_answer, end_answer
+from trace_go.flows.calls import NEVER, Call, Moment, Moments, begin_answer, end_answer
 from trace_go.model.http import HTTP2, Exchange, HttpRequestHead, HttpResponseHead
 from trace_go.wire.http2 import Data, GoAway, Headers, Http2Reader, Reset, Settings
 from trace_go.wire.page import START_BYTES
@@ -35,7 +35,9 @@ class Http2Calls:
         before = reader.received
         reader.receive(data)
         while (event := reader.next_event()) is not None:
-            _HANDLERS[type(event)](self, event, from_client, moments.of(reader.taken - before))
+            # Nobody asks for the moment of a part of a body.
+            moment = NEVER if type(event) is Data and not event.ends else moments.of(reader.taken - before)
+            _HANDLERS[type(event)](self, event, from_client, moment)
 
     def exchanges(self) -> list[Exchange]:
         """In the order of the requests, unanswered ones too."""

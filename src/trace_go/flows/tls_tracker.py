@@ -267,12 +267,12 @@ class TlsTracker(Struct, eq=False):
     def _opened(self, event: EncryptedRecord, from_client: bool, number: int, time_ns: int) -> bool:
         """Whether the keys tell what is in a record, or will, once the ServerHello is there."""
         contents = self.opener.open(event, from_client) if self.opener is not None else None
-        started = self.hello is not None and self.server is not None and not self.server.hello_retry
-        if contents is None and not started and self.held_bytes < MAX_HELD:
-            self.held.append((event, from_client, number, time_ns))
-            self.held_bytes += len(event.record)
-            return True
         if contents is None:
+            started = self.hello is not None and self.server is not None and not self.server.hello_retry
+            if not started and self.held_bytes < MAX_HELD:
+                self.held.append((event, from_client, number, time_ns))
+                self.held_bytes += len(event.record)
+                return True
             # What the server skips of early data must not be taken for the handshake.
             return from_client and EARLY_DATA in (self.hello.extension_types if self.hello else ())
         for content in contents:

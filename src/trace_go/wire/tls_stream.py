@@ -123,6 +123,12 @@ class TlsReader:
         self._data = data if self._pos == len(self._data) else self._data[self._pos :] + data
         self._pos = 0
 
+    def taken_back(self) -> bytes:
+        """What waits for more, to be fed again before that."""
+        rest, self._base = self._data[self._pos :], self._base + self._pos
+        self._data, self._pos = b"", 0
+        return rest
+
     def skipped(self, n: int) -> None:
         """The next `n` bytes of the stream will not be fed. More than `skip` leave a gap: WireError."""
         if n > self.skip:
