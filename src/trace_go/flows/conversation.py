@@ -98,33 +98,30 @@ class Conversation(Struct, eq=False):
 
     @property
     def opened(self) -> bool:
-        """Of what comes most is records that keys open."""
+        """What comes is mostly records that keys open."""
         return self.tls is not None and self.tls.opener is not None and self.tls.state is ESTABLISHED
 
-    def run(self, memory: memoryview, rows: Sequence[Sequence[int]]) -> None:
-        """Segments of one side, each whole and behind the one before; as engine has them."""
-        which, offset = rows[0][:2]
+    def maybe_run(self, memory: memoryview, rows: Sequence[Sequence[int]]) -> bool:
+        """Segments of one side, each whole and behind the one before, as the engine has them.
+
+        Whether they were read, as one; else they go to `segment` one by one.
+        """
+        which, offset, *_ = rows[0]
         side = self.sides[which]
-        if not (
-            self.opened
-            and offset == side.position
-            and not side.pending
-            and isinstance(side.reader, TlsReader)
-            and side.reader.whole
-        ):
-            for which, offset, start, captured, length, number, time_ns in rows:
-                self.segment(which, offset, memory[start : start + captured], length, number, time_ns)
-            return
-        begin = side.reader.received + sum(map(len, side.parts))
-        shift = begin - offset
+        reader = side.reader
+        if not (self.opened and isinstance(reader, TlsReader) and reader.whole):
+            return False
+        if offset != side.position or side.pending or not side.open:
+            return False
+        shift = reader.received + sum(map(len, side.parts)) - offset
         ends = [row[1] + row[4] + shift for row in rows]
         moments = Moments(ends, [row[5] for row in rows], [row[6] for row in rows])
-        *parts, last = [memory[row[2] : row[2] + row[3]] for row in rows]
-        side.parts += parts
-        side.position = rows[-1][1]
-        self._take_fresh(which, side, bytes(last), rows[-1][5], rows[-1][6], moments)
-        if side.open and side.kept > LEAST_HELD:
+        side.parts += [memory[row[2] : row[2] + row[3]] for row in rows[:-1]]
+        _, side.position, start, captured, _, number, time_ns = rows[-1]
+        self._take_fresh(which, side, bytes(memory[start : start + captured]), number, time_ns, moments)
+        if (side.short or side.pending) and side.kept > LEAST_HELD:
             self.held.note(side)
+        return True
 
     def _take(self, which: int, side: Side, offset: int, data: bytes, length: int, number: int, time_ns: int) -> None:
         """Read what is new of a segment that begins at or behind the position."""

@@ -44,7 +44,7 @@ class Side(Struct, eq=False):
     buffer: bytes = b""
     short: int = 0
     """bytes without which the reader can tell nothing; 0: it keeps nothing"""
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     """those of them that came; the position is behind them"""
     reader: Reader | None = None
     speaks: str = ""
