@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.frames import Frame, Talk, later, traffic
+from flows.frames import START_NS, Frame, Talk, later, traffic
 from flows.keyed_talks import TLS12, TLS13, Http2, Said, keys_of, wrapped
 from flows.tls_talks import CERTIFICATE
 from lab.modules import Module
@@ -328,3 +328,15 @@ def test_clear_http1_is_hashed_too(chunked: bool) -> None:
     (flow,) = traffic(talk.up(get(path)).down(sent).up(get("/b")).down(answer(404)).close().frames).flows
     assert [(item.status, item.h1) for item in flow.exchanges] == [(200, MODULE.sums.split()[2]), (404, None)]
     assert flow.exchanges[0].body_bytes == len(body)
+
+
+@settings(max_examples=60)
+@given(size=st.sampled_from((90, 400, 1400, 5000)), seed=st.integers(0, 1 << 16), version=st.sampled_from(BOTH))
+def test_segments_that_follow_each_other_tell_what_single_ones_tell(size: int, seed: int, version: TLSVersion) -> None:
+    said, keys = interleaved().wrapped(version)
+    frames, random = spoken(said, size).frames, Random(seed)
+    if seed % 3:  # some change places
+        for at in random.sample(range(4, len(frames) - 4), 3):
+            frames.insert(min(at + random.randrange(12), len(frames) - 4), frames.pop(at))
+    frames = [Frame(frame.data, START_NS + place) for place, frame in enumerate(frames)]
+    assert traffic(frames, keys=keys_of(keys)) == traffic(frames, *[1] * len(frames), keys=keys_of(keys))
