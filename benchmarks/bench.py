@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from answers import READERS, TSHARK_FIELDS, TSHARK_FILTER
+from decrypted import TSHARK as DECRYPTED_TSHARK
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = ("trace_go", "tshark", "nfstream", "libpcap")
@@ -42,6 +43,8 @@ dump = ctypes.c_void_p(pcap.pcap_dump_open(capture, b"/dev/null"))
 sys.exit(pcap.pcap_loop(capture, -1, pcap.pcap_dump, dump))
 """
 OVERHEAD_SCENARIO = "healthy-100"  # of the lab
+LAYOUTS = {"merged": "packets merged by the kernel", "wire": "packets as on the wire"}
+"""of the decrypted run"""
 
 
 def commands(trace_go: str | None) -> dict[str, list[str] | None]:
@@ -143,7 +146,7 @@ def check(tool: str, command: list[str], output: Path, expectation: Path) -> str
     return RIGHT if result.returncode == 0 else f"ANSWER WRONG:\n{result.stdout or result.stderr.splitlines()[-1]}"
 
 
-def measure_overhead(pairs: int, trace_go: str | None) -> float | None:
+def measure_overhead(pairs: int, trace_go: str | None) -> dict[str, Any] | None:
     """Per cent by which tracing lengthens the lab's `go mod download` of 100 modules."""
     if not trace_go:
         print("\noverhead: trace-go is missing: not measured")
@@ -157,14 +160,14 @@ def measure_overhead(pairs: int, trace_go: str | None) -> float | None:
         if not result.exists():
             print(f"\noverhead: not measured: {ended.stderr.strip().splitlines()[-1:]}")
             return None
-        account = json.loads(result.read_text())
+        account: dict[str, Any] = json.loads(result.read_text())
     print(
         f"\noverhead: {account['overhead_pct']:.1f} % of go's {account['untraced_s']:.2f} s, median of {pairs} pairs ",
         end="",
     )
     print(f"(quartiles {account['quartiles_pct']})")
     print(f"  untraced against itself {account['control_pct']:.1f} %; trace-go around go {account['around_s']:.2f} s")
-    return float(account["overhead_pct"])
+    return account
 
 
 def measure_decrypted(runs: int, trace_go: str | None, inputs: Path) -> dict[str, Any] | None:
@@ -180,7 +183,7 @@ def measure_decrypted(runs: int, trace_go: str | None, inputs: Path) -> dict[str
             print(f"\ndecrypted: not measured: {ended.stderr.strip().splitlines()[-1:]}")
             return None
         account: dict[str, Any] = json.loads(result.read_text())
-    for name, what in (("merged", "packets merged by the kernel"), ("wire", "packets as on the wire")):
+    for name, what in LAYOUTS.items():
         told = account[name]
         same = "the same requests" if told["same_requests"] else "OTHER REQUESTS"
         print(f"\ndecrypted, {what}: trace_go {told['trace_go_s']:.2f} s, tshark {told['tshark_s']:.2f} s, ", end="")
@@ -190,7 +193,13 @@ def measure_decrypted(runs: int, trace_go: str | None, inputs: Path) -> dict[str
     return account
 
 
-def page(results: dict[str, dict[str, Any]], runs: int, about: str) -> str:
+def page(
+    results: dict[str, dict[str, Any]],
+    overhead: dict[str, Any] | None,
+    decrypted: dict[str, Any] | None,
+    runs: int,
+    about: str,
+) -> str:
     """docs/speed.md"""
     lines = [
         "# Speed",
@@ -213,7 +222,48 @@ def page(results: dict[str, dict[str, Any]], runs: int, about: str) -> str:
             f"| {name} | {item['mb']:,.0f} MB | {item['flows']:,} | {ours:.2f} s | {item['mb'] / ours:,.0f} "
             f"| {item['packets'] / ours:,.0f} | {item['rss_mb']:.0f} MB | {ratios} |"
         )
+    lines += ["", *(decrypted_lines(decrypted) if decrypted else ["With keys: not measured."]), ""]
+    lines += overhead_lines(overhead) if overhead else ["What tracing costs: not measured."]
     return "\n".join([*lines, "", "```", about, "```", ""])
+
+
+def decrypted_lines(account: dict[str, Any]) -> list[str]:
+    """Of the page: a run with keys, and the twin."""
+    lines = [
+        "## With keys",
+        "",
+        "One `go mod download` of 200 modules, about 100 MB of zips, in a pcapng with its TLS keys. trace-go decrypts",
+        "it, hashes every module, judges the run and reports; tshark only lists the HTTP/2 requests:",
+        f"`tshark {' '.join(DECRYPTED_TSHARK)} FILE`. Both in turn; both must find the same requests.",
+        "",
+        "| input | trace-go | tshark | ratio | requests |",
+        "|---|---:|---:|---:|---|",
+    ]
+    for name, what in LAYOUTS.items():
+        told = account[name]
+        same = "the same" if told["same_requests"] else "**others**"
+        lines.append(
+            f"| {what} | {told['trace_go_s']:.2f} s | {told['tshark_s']:.2f} s | {told['ratio']:.2f} | {same} |"
+        )
+    twin = account["twin"]
+    return [
+        *lines,
+        "",
+        f"The key-logging twin of go is built in {twin['cold_s']} s with nothing cached, in {twin['warm_s']} s with",
+        f"a warm build cache, and found again in {twin['unchanged_s']} s.",
+    ]
+
+
+def overhead_lines(account: dict[str, Any]) -> list[str]:
+    """Of the page: what tracing costs the traced command."""
+    return [
+        "## What tracing costs",
+        "",
+        f"`go mod download` of 100 modules in the lab takes {account['untraced_s']:.2f} s. Traced, without keys, it",
+        f"takes {account['overhead_pct']:.1f} % more: the median of pairs, quartiles {account['quartiles_pct']}.",
+        f"Equal untraced runs differ by {account['control_pct']:.1f} %.",
+        f"Before and after the command trace-go takes {account['around_s']:.2f} s.",
+    ]
 
 
 def machine(trace_go: str | None) -> str:
@@ -239,7 +289,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="timed runs of each tool (default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=15, help="of runs for the overhead (default: %(default)s)")
     parser.add_argument("--inputs", type=Path, default=Path(".bench"), help="directory of the captures")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the table of the inputs")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write docs/speed.md")
     options = parser.parse_args()
     beside = Path(sys.executable).with_name("trace-go")
     trace_go = str(beside) if beside.exists() else shutil.which("trace-go")
@@ -251,9 +301,10 @@ def main() -> None:
     overhead = measure_overhead(options.pairs, trace_go) if "overhead" in chosen and not options.no_overhead else None
     decrypted = measure_decrypted(options.runs, trace_go, options.inputs) if "decrypted" in chosen else None
     if options.write:
-        options.write.write_text(page(results, options.runs, about))
+        options.write.write_text(page(results, overhead, decrypted, options.runs, about))
     print()
-    print(json.dumps({**results, "overhead_pct": overhead, "decrypted": decrypted}))
+    percent = overhead and float(overhead["overhead_pct"])
+    print(json.dumps({**results, "overhead_pct": percent, "decrypted": decrypted}))
 
 
 if __name__ == "__main__":
