@@ -364,5 +364,5 @@ def _hand_over_runs(talk: Conversation, memory: memoryview, rows: I64) -> None:
     cuts = np.flatnonzero(~joins | (portion[1:] > portion[:-1])) + 1
     listed = rows.tolist()
     for first, end in pairwise([0, *cuts.tolist(), len(rows)]):
-        if end - first == 1 or not talk.maybe_run(memory, listed[first:end]):
+        if end - first < 2 or not talk.maybe_run(memory, listed[first:end]):
             _hand_over(talk, memory, listed[first:end])
