@@ -342,3 +342,11 @@ def test_segments_that_follow_each_other_tell_what_single_ones_tell(size: int, s
         frames[-4:-4] = frames[3:-4]
     frames = [Frame(frame.data, START_NS + place) for place, frame in enumerate(frames)]
     assert traffic(frames, keys=keys_of(keys)) == traffic(frames, *[1] * len(frames), keys=keys_of(keys))
+
+
+def test_what_is_sent_again_tells_nothing_new() -> None:
+    said, keys = Http2().get(1, "/m/@v/v1.0.0.mod").answer(1, 404, end=True).wrapped()
+    talk = spoken(said, 200)
+    talk.frames[-3:-3] = talk.frames[3:-3] * 3
+    talk.frames = [Frame(frame.data, START_NS + place) for place, frame in enumerate(talk.frames)]
+    assert told(flow_of(talk, keys)) == [(MOD, 404)]
