@@ -56,7 +56,7 @@ class Body:
     def __init__(self, artifact: Artifact, coding: str) -> None:
         self._reader: _Reader | None = _READERS[artifact]()
         self._parts: list[bytes] = []
-        self._waiting = 0
+        self._waiting = WAITING  # the first ones at once: they tell whether it is a module
         self._unpacker = zlib.decompressobj(_GZIP) if coding == "gzip" else None
 
     @property
