@@ -28,8 +28,10 @@ with open(os.environ["BENCH_WALL"], "w") as out:
 sys.exit(status)
 """
 
+TELLING = {"GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -x".strip(), "GODEBUG": "http2debug=2"}
 
-def run_once(command: list[str], stand_in: Path) -> tuple[float, float]:
+
+def run_once(command: list[str], stand_in: Path, environment: dict[str, str]) -> tuple[float, float]:
     """Wall seconds of the go command and of everything, in a new copy of the module. Raises CalledProcessError."""
     with tempfile.TemporaryDirectory() as scratch:
         work, wall = Path(scratch) / "work", Path(scratch) / "wall"
@@ -38,7 +40,9 @@ def run_once(command: list[str], stand_in: Path) -> tuple[float, float]:
         changes = {"GOPATH": f"{scratch}/gopath", "GOMODCACHE": f"{scratch}/modcache", "BENCH_WALL": str(wall)}
         path = f"{stand_in.parent}{os.pathsep}{os.environ['PATH']}"
         began = time.perf_counter()
-        subprocess.run(command, cwd=work, env=os.environ | changes | {"PATH": path}, check=True, capture_output=True)
+        changes |= environment | {"PATH": path}
+        none = subprocess.DEVNULL
+        subprocess.run(command, cwd=work, env=os.environ | changes, check=True, stdout=none, stderr=none)
         return float(wall.read_text()), time.perf_counter() - began
 
 
@@ -53,16 +57,20 @@ def main(trace_go: str, pairs: str, result: str, *command: str) -> None:
             "traced": [trace_go, "-o", os.devnull, "--", *command],
             "untraced": list(command),
             "again": list(command),
+            "telling": list(command),
         }
         rows = []
         for turn in range(int(pairs) + 1):
-            order = (list(ways) * 2)[turn % 3 : turn % 3 + 3]
-            rows.append({way: run_once(ways[way], stand_in) for way in order})
+            order = (list(ways) * 2)[turn % len(ways) :][: len(ways)]
+            rows.append({way: run_once(ways[way], stand_in, TELLING if way == "telling" else {}) for way in order})
     rows = rows[1:]
     walls = [{way: one[0] for way, one in row.items()} for row in rows]
-    changes = [(2 * row["traced"] / (row["untraced"] + row["again"]) - 1) * 100 for row in walls]
+    changes, telling = (
+        [(2 * row[way] / (row["untraced"] + row["again"]) - 1) * 100 for row in walls] for way in ("traced", "telling")
+    )
     account = {
         "overhead_pct": round(statistics.median(changes), 2),
+        "telling_pct": round(statistics.median(telling), 2),
         "control_pct": round(statistics.median((row["again"] / row["untraced"] - 1) * 100 for row in walls), 2),
         "quartiles_pct": [round(edge, 1) for edge in statistics.quantiles(changes, n=4)[::2]],
         "untraced_s": round(statistics.median(row["untraced"][0] for row in rows), 3),

@@ -31,7 +31,7 @@ LONGEST_DRAIN_S = 0.2
 FLUSH_S = 0.25
 # What is captured waits in the ring, unless that fills, so that the command has the processors; a run that is killed
 # loses as much. Looking whether it fills costs 20 µs.
-GATHER_S, LOOK_S = 1, 0.02
+GATHER_S, LOOK_S = 1, 0.05
 VIEW_S = 0.25
 
 
