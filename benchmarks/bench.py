@@ -207,7 +207,7 @@ def page(
         "",
         "`trace-go read` with its default report beside tshark, which extracts the same facts, nfstream, and a plain",
         f"read by libpcap: whole processes, files in the page cache, medians of {runs} runs in turn. `3x`: three times",
-        "as long as trace-go. Every answer is checked. `make bench` makes this page.",
+        "as long as trace-go. Ours and tshark's answers are checked. `make bench` makes this page.",
         "",
         "| input | size | flows | trace-go | MB/s | packets/s | peak memory | tshark | nfstream | libpcap |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
@@ -262,7 +262,7 @@ def overhead_lines(account: dict[str, Any]) -> list[str]:
         "",
         f"`go mod download` of 100 modules in the lab takes {account['untraced_s']:.2f} s. Traced, without keys, it",
         f"takes {account['overhead_pct']:.1f} % more: the median of pairs, quartiles {account['quartiles_pct']}.",
-        f"That go gives its account (`-x`, `http2debug=2`), even into nothing, takes {account['telling_pct']:.1f} %; "
+        f"That go gives its account (`-x`, `http2debug=2`), even into nothing, takes {account['telling_pct']:.1f} %;",
         f"equal untraced runs differ by {account['control_pct']:.1f} %.",
         f"Before and after the command trace-go takes {account['around_s']:.2f} s.",
     ]
@@ -270,7 +270,7 @@ def overhead_lines(account: dict[str, Any]) -> list[str]:
 
 def machine(trace_go: str | None) -> str:
     """Cores and versions, one a line."""
-    lines = [f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.platform()}"]
+    lines = [f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"]
     versions = {tool: [command[0], "--version"] for tool, command in commands(trace_go).items() if command}
     versions |= {"libpcap": [sys.executable, "-c", LIBPCAP]}
     if "nfstream" in versions:

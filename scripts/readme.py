@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 import captures
@@ -50,6 +51,12 @@ def groups() -> str:
     )
 
 
+def speed() -> str:
+    """The table of docs/speed.md, which `make bench` writes."""
+    lines = (ROOT / "docs/speed.md").read_text("utf-8").splitlines()
+    return "\n".join(takewhile(lambda line: line.startswith("|"), dropwhile(lambda line: line[:1] != "|", lines)))
+
+
 def options() -> str:
     """A row for each option, with the commands that have it."""
     commands: dict[tuple[str, str], list[str]] = {}
@@ -75,6 +82,7 @@ def generated(text: str) -> str:
         "groups": groups,
         "checks": checks,
         "options": options,
+        "speed": speed,
     }
     return PART.sub(lambda match: f"{match[1]}\n{parts[match[2]]()}\n\n{match[3]}", text)
 
