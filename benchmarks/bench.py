@@ -289,7 +289,7 @@ def main() -> None:
     )
     parser.add_argument("--no-overhead", action="store_true")
     parser.add_argument("--runs", type=int, default=3, help="timed runs of each tool (default: %(default)s)")
-    parser.add_argument("--pairs", type=int, default=40, help="of runs for the overhead (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=60, help="of runs for the overhead (default: %(default)s)")
     parser.add_argument("--inputs", type=Path, default=Path(".bench"), help="directory of the captures")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write docs/speed.md")
     options = parser.parse_args()
