@@ -29,6 +29,7 @@ from trace_go.checks.framework import Meta, count, finding
 from trace_go.model import evidence
 from trace_go.model.evidence import Evidence
 from trace_go.model.finding import Audience, Finding, Remedy, Severity
+from trace_go.model.flow import Flow
 from trace_go.model.ledger import Request
 from trace_go.model.report import Case
 
@@ -40,13 +41,16 @@ _KEPT = "The URL has a user and password and is http://: go refuses to send them
 def find(case: Case) -> Iterator[Finding]:
     kept: dict[str, list[Request]] = defaultdict(list)
     sent: dict[str, list[Request]] = defaultdict(list)
-    proof: dict[str, list[Evidence]] = defaultdict(list)
+    shown = {flow.id: proof for flow in case.flows if (proof := _shown(flow))}
+    flows: dict[str, dict[int, None]] = defaultdict(dict)
     for request in case.requests:
         if request.failure and request.failure.kind == "insecure-credentials":
             kept[target(request)].append(request)
-        elif shown := _shown(case, request):
-            sent[target(request)].append(request)
-            proof[target(request)] += shown
+            continue
+        ways = dict.fromkeys(hop.flow for hop in request.hops if hop.flow in shown and not hop.redirected)
+        if ways and not is_loopback(host := target(request)):
+            sent[host].append(request)
+            flows[host] |= ways
     for host, requests in (*kept.items(), *sent.items()):
         refused = host in kept and requests is kept[host]
         told = _KEPT if refused else "Everyone on the way can read them: they must be replaced."
@@ -64,19 +68,15 @@ def find(case: Case) -> Iterator[Finding]:
             ),
             subject=f"{host}:{'kept' if refused else 'sent'}",
             requests=requests,
-            evidence=proof[host],
+            evidence=[] if refused else [item for flow in flows[host] for item in shown[flow]],
             severity=Severity.ERROR if refused else None,
         )
 
 
-def _shown(case: Case, request: Request) -> list[Evidence]:
-    """The packets of this request's connections that hold credentials in clear for its server."""
-    shown = [
+def _shown(flow: Flow) -> list[Evidence]:
+    """The packets of a connection that hold credentials in clear for its server."""
+    return [
         evidence.packet(exchange.request_packet, f"{exchange.method} {exchange.url} with credentials", flow.file)
-        for hop in request.hops
-        if hop.flow is not None and not hop.redirected
-        for flow in [case.flows[hop.flow]]
         for exchange in flow.exchanges
         if exchange.has_credentials and not (exchange.proxied or exchange.decrypted)
     ]
-    return [] if shown and is_loopback(target(request)) else shown
