@@ -24,7 +24,7 @@ from trace_go.flows.table import UDP_KEY, FlowTable, Stretch
 from trace_go.flows.tls_tracker import Keys
 from trace_go.model.errors import WireError
 from trace_go.model.flow import Endpoint, Flow, Traffic
-from trace_go.model.packets import I64, U8, Batch
+from trace_go.model.packets import I64, U8, Batch, places
 from trace_go.model.tls import ClientHello
 from trace_go.wire import dns, icmp
 
@@ -109,8 +109,8 @@ class Engine:
         self._streams(data.data, segments, self._table.add(segments, data), notes)
         if len(quic := _quic_like(data, segments)):
             self._table.mark_quic(segments.take(quic))
-        places = _places(number, np.array([packet for packet, *_ in notes], np.int64)).tolist()
-        for _, (_, note, arguments) in sorted(zip(places, notes, strict=True), key=itemgetter(0)):
+        at = places(number, np.array([packet for packet, *_ in notes], np.int64)).tolist()
+        for _, (_, note, arguments) in sorted(zip(at, notes, strict=True), key=itemgetter(0)):
             note(*arguments)
         if self._table.count > self._max_flows:
             self._leave_out()
@@ -300,15 +300,6 @@ class Engine:
             rows = self._table.rows[first : min(first + SOME_FLOWS, self._table.count)]
             talks = [talk_of(number, None) for number in range(first, first + len(rows))]
             yield from freeze(first, rows, talks, context)
-
-
-def _places(number: I64, wanted: I64) -> I64:
-    """Of packet numbers, the places among those of a batch's segments; -1 for packets of other batches."""
-    if not len(wanted):
-        return wanted
-    order = np.argsort(number, kind="stable")
-    at = order[np.minimum(np.searchsorted(number, wanted, sorter=order), len(order) - 1)]
-    return np.where(number[at] == wanted, at, -1)
 
 
 def _dns_like(data: U8, seg: Segments) -> Rows:

@@ -55,6 +55,15 @@ class LinkType(IntEnum):
     DSA_TAG_EDSA = 285
 
 
+def places(numbers: I64, wanted: I64) -> I64:
+    """Where the wanted numbers (m,) first stand among the others (n,); -1 for those that do not."""
+    if not len(wanted):
+        return wanted
+    order = np.argsort(numbers, kind="stable")
+    at = order[np.minimum(np.searchsorted(numbers, wanted, sorter=order), len(order) - 1)]
+    return np.where(numbers[at] == wanted, at, -1)
+
+
 class Batch(Struct, frozen=True, kw_only=True, gc=False):
     """Some packets as columns; row i of every column is one packet, in the order of its file.
 
@@ -86,9 +95,7 @@ class Batch(Struct, frozen=True, kw_only=True, gc=False):
         if self.numbers is None:
             row = numbers - self.first_number
             return np.where((row >= 0) & (row < len(self)), row, -1)
-        order = np.argsort(self.numbers)
-        row = order[np.minimum(np.searchsorted(self.numbers, numbers, sorter=order), len(order) - 1)]
-        return np.where(self.numbers[row] == numbers, row, -1)
+        return places(self.numbers, numbers)
 
     def part(self, start: int, stop: int) -> "Batch":
         """The rows from `start` up to `stop`."""
